@@ -1,0 +1,208 @@
+"""Frozen configurations and their strict round trip through dictionaries and JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pave.errors import InputError, nearest
+
+FORMAT_VERSION = 1
+"""Version of the patch folder's layout; raised when an older library could not read a newer folder."""
+
+STAMPS = ("format_version", "library_version")
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class PatchConfig:
+    """Every size and choice of a patch (PAVE, section 3).
+
+    Args:
+        channel: Name of the side channel that it reads.
+        side_dim: Side width D.
+        type: Name in the patch registry.
+        query_dim: Width of the queries; filled in by the base.
+        token_dim: Language-model width C; filled in by the base.
+        hidden_dim: Width inside the patch.
+        heads: Attention heads.
+        layers: Layers of cross-attention and feed-forward.
+        value_projection: ``separate`` weights for keys and values, or ``tied``: the value is the key (the reference).
+        positions: ``none``, ``rotary_3d`` (the reference's index grid) or ``rotary_time`` (seconds).
+        alignment: ``time`` (seconds) or ``index`` (the reference's equal split).
+        overlap_sec: With ``time``: seconds by which each step's window is widened on both sides.
+        query: Ask with features from before the projector (``vision``) or after it (``projected``).
+        layout: Order of video tokens and newline tokens: the base's own (``native``) or a newline a row (``grid``).
+
+    Raises:
+        InputError: On a value out of range.
+    """
+
+    channel: str
+    side_dim: int
+    type: str = "cross_attention"
+    query_dim: int = 0
+    token_dim: int = 0
+    hidden_dim: int = 512
+    heads: int = 4
+    layers: int = 2
+    value_projection: Literal["separate", "tied"] = "separate"
+    positions: Literal["none", "rotary_3d", "rotary_time"] = "none"
+    alignment: Literal["time", "index"] = "time"
+    overlap_sec: float = 0.0
+    query: Literal["vision", "projected"] = "vision"
+    layout: Literal["native", "grid"] = "native"
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        for name in ("side_dim", "hidden_dim", "heads", "layers"):
+            if getattr(self, name) < 1:
+                raise InputError(f"patch: {name} is {getattr(self, name)}; it must be at least 1")
+        if self.hidden_dim % self.heads:
+            raise InputError(f"patch: hidden_dim {self.hidden_dim} is no multiple of heads {self.heads}")
+        if self.positions != "none" and (self.hidden_dim // self.heads) % 2:
+            raise InputError(f"patch: positions {self.positions!r} need an even hidden_dim / heads")
+        if not self.overlap_sec >= 0:
+            raise InputError(f"patch: overlap_sec is {self.overlap_sec}; it must be 0 or more seconds")
+        if self.overlap_sec and self.alignment == "index":
+            raise InputError("patch: overlap_sec needs alignment 'time'; set it to 0 or change the alignment")
+
+
+@dataclass(frozen=True)
+class LoraSpec:
+    """LoRA on the language model of the base; defaults are the reference's.
+
+    Args:
+        r: Rank.
+        alpha: Scaling is ``alpha / r``.
+        dropout: Dropout before the low-rank product, in training.
+        targets: Names of the linear layers that get one; by default all those of the language model's layers.
+    """
+
+    r: int = 64
+    alpha: int = 16
+    dropout: float = 0.05
+    targets: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.r < 1 or self.alpha < 1:
+            raise InputError(f"lora: r {self.r} and alpha {self.alpha} must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"lora: dropout is {self.dropout}; it must be from 0 up to, not including, 1")
+
+
+def check_choices(config: Any) -> None:
+    """Check every ``Literal`` field of a dataclass instance.
+
+    Raises:
+        InputError: If one holds something else; the message lists the choices and the nearest one.
+    """
+    hints = typing.get_type_hints(type(config))
+    for item in dataclasses.fields(config):
+        hint = hints[item.name]
+        if typing.get_origin(hint) is Literal:
+            choices = typing.get_args(hint)
+            value = getattr(config, item.name)
+            if value not in choices:
+                guess = nearest(str(value), map(str, choices))
+                raise InputError(f"{_title(type(config))}: {item.name} is {value!r}; choose from {', '.join(map(repr, choices))}{guess}")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return a dataclass instance as plain JSON types, with format and library version stamped on it."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    return {"format_version": FORMAT_VERSION, "library_version": version("pave"), **plain}
+
+
+def from_dict(cls: type[Config], data: dict[str, Any], where: str = "") -> Config:
+    """Build a frozen configuration from a dictionary, strictly.
+
+    Args:
+        cls: The dataclass; nested dataclasses, tuples, paths and optional fields are understood.
+        data: As :func:`to_dict` wrote it, or written by hand.
+        where: File that it came from, for error messages.
+
+    Raises:
+        InputError: On an unknown key (naming the nearest known one), a missing one, a value of another type, or a
+            newer format version.
+    """
+    place = f"{where}: " if where else ""
+    if not isinstance(data, dict):
+        raise InputError(f"{place}{_title(cls)} must be a mapping of names to values, not {type(data).__name__}")
+    found = data.get("format_version", FORMAT_VERSION)
+    if not isinstance(found, int) or found > FORMAT_VERSION:
+        raise InputError(f"{place}format_version is {found}, this library reads up to {FORMAT_VERSION}; upgrade pave")
+    data = {key: value for key, value in data.items() if key not in STAMPS}
+    known = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in data:
+        if key not in known:
+            raise InputError(f"{place}unknown key {key!r} in {_title(cls)}{nearest(key, known) or '; known: ' + ', '.join(known)}")
+    for name, item in known.items():
+        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        if required and name not in data:
+            raise InputError(f"{place}{_title(cls)} lacks {name!r}")
+    hints = typing.get_type_hints(cls)
+    values = {key: _convert(value, hints[key], f"{place}{_title(cls)}.{key}") for key, value in data.items()}
+    try:
+        return cls(**values)
+    except InputError as error:
+        raise InputError(f"{place}{error}") from None
+
+
+def _title(cls: type) -> str:
+    name = cls.__name__
+    return name.removesuffix("Config").removesuffix("Spec").lower() or name
+
+
+def _convert(value: Any, hint: Any, place: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        options = [option for option in arguments if option is not type(None)]
+        return _convert(value, options[0], place) if len(options) == 1 else value
+    if origin is Literal:
+        return value
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, hint) else from_dict(hint, value, place)  # type: ignore[arg-type]
+    if origin in (tuple, list):
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{place} is {value!r}; it must be a list")
+        return origin(_convert(entry, arguments[0], f"{place}[{index}]") for index, entry in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise InputError(f"{place} is {value!r}; it must be a mapping")
+        return {key: _convert(entry, arguments[1], f"{place}.{key}") for key, entry in value.items()}
+    if hint is Path:
+        return Path(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
+        raise InputError(f"{place} is {value!r}; it must be of type {hint.__name__}")
+    return value
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        InputError: If the file is missing or is no JSON object.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: holds a JSON {type(data).__name__}, not an object")
+    return data

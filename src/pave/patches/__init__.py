@@ -1,0 +1,24 @@
+"""Patches: the trained modules that read a side channel and return a residual for the video tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pave.registry import Registry
+
+if TYPE_CHECKING:
+    from pave.config import PatchConfig
+    from pave.patches.patch import Patch
+
+registry: Registry[type[Patch]] = Registry(
+    "patch type", "pave.patches", {"cross_attention": "pave.patches.patch:CrossAttentionPatch"}
+)
+
+
+def build(config: PatchConfig) -> Patch:
+    """Build the bare module of a patch, freshly initialised, so that its residual is exactly 0.
+
+    Raises:
+        InputError: If ``config.type`` is unknown, or a width is still to be filled in by a base.
+    """
+    return registry.get(config.type)(config)
