@@ -25,7 +25,9 @@ def check_times(times_sec: Tensor, count: int, what: str) -> None:
     if not torch.isfinite(times_sec).all():
         raise InputError(f"{what}: times_sec holds NaN or infinity; give every step a time in seconds")
     if count and bool((times_sec < 0).any()):
-        raise InputError(f"{what}: times_sec has the negative time {times_sec.min().item():g}; seconds count from the video's start")
+        raise InputError(
+            f"{what}: times_sec has the negative time {times_sec.min().item():g}; seconds count from the video's start"
+        )
     if count > 1 and bool((times_sec[1:] < times_sec[:-1]).any()):
         step = int((times_sec[1:] < times_sec[:-1]).nonzero()[0]) + 1
         raise InputError(f"{what}: times_sec goes back at step {step}; sort the steps by time")
@@ -61,7 +63,9 @@ class SideChannel:
             raise InputError(f"side channel: values have shape {tuple(values.shape)}; N and D must be at least 1")
         if not torch.isfinite(values).all():
             step = int((~torch.isfinite(values)).any(dim=(1, 2)).nonzero()[0])
-            raise InputError(f"side channel: values hold NaN or infinity at step {step}; mend the encoder or drop the step")
+            raise InputError(
+                f"side channel: values hold NaN or infinity at step {step}; mend the encoder or drop the step"
+            )
         times_sec = torch.as_tensor(self.times_sec, dtype=torch.float64)
         check_times(times_sec, values.shape[0], "side channel")
         object.__setattr__(self, "values", values)
@@ -103,17 +107,26 @@ class VideoTokens:
 
     Args:
         tokens: Video tokens (T,S,C): what a residual is added to.
-        queries: What a patch asks with (T,S,Cq): features before the projector, or ``tokens`` themselves.
+        vision: The same places before the projector (T,S,Cq), or ``None`` if nobody asked for them.
+        tail: Tokens (Z,C) that end the video and belong to no step, such as a newline; Z may be 0.
         times_sec: Time of each step (T,), seconds.
         grid: Rows and columns of the S tokens of a step, row-major.
         row: The sample of the batch that the video belongs to.
     """
 
     tokens: Tensor
-    queries: Tensor
+    vision: Tensor | None
+    tail: Tensor
     times_sec: Tensor
     grid: tuple[int, int]
     row: int
+
+    def queries(self, place: str) -> Tensor:
+        """What a patch asks with (T,S,Cq): ``vision`` (before the projector) or ``projected`` (after it)."""
+        if place == "projected":
+            return self.tokens
+        assert self.vision is not None
+        return self.vision
 
 
 @dataclass(frozen=True)

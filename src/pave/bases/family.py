@@ -1,0 +1,187 @@
+"""What is known of a family of Video LLMs: where its video tokens lie, and how to hand them back."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from pave.errors import InputError
+from pave.types import VideoTokens, check_times
+
+MINIMUM_TRANSFORMERS = "5.18"
+
+
+class Family(ABC):
+    """One family of Video LLMs; a subclass a file, registered by ``model_type`` in :data:`pave.bases.registry`.
+
+    Args:
+        config: The configuration of the base.
+    """
+
+    layouts: ClassVar[tuple[str, ...]] = ("native",)
+    """Orders of video and newline tokens that the family can produce; the first is the base's own."""
+
+    pixels: ClassVar[str] = "pixel_values_videos"
+    """The input that holds the video's pixels."""
+
+    frames_per_step: int = 1
+    """Frames that the tower merges into one step."""
+
+    language_model: ClassVar[str] = "model.language_model"
+    """Path of the language model inside the base, where LoRA goes."""
+
+    def __init__(self, config: PretrainedConfig) -> None:
+        self.config = config
+
+    @property
+    def token_dim(self) -> int:
+        """Language-model width C."""
+        return int(self.config.get_text_config().hidden_size)
+
+    @property
+    @abstractmethod
+    def vision_dim(self) -> int:
+        """Width of the features before the projector."""
+
+    @property
+    @abstractmethod
+    def placeholder_id(self) -> int:
+        """Token id that marks the places of the video tokens."""
+
+    @abstractmethod
+    def split(self, core: nn.Module, output: Any, inputs: Mapping[str, Any], vision: bool) -> list[VideoTokens]:
+        """Cut the encoder's output into videos, rows and times still unset.
+
+        Args:
+            core: The inner model that made ``output``.
+            output: What ``get_video_features`` returned.
+            inputs: The model inputs of the batch.
+            vision: Whether features from before the projector are wanted, too.
+        """
+
+    @abstractmethod
+    def join(self, videos: list[VideoTokens], layout: str) -> Any:
+        """Lay the videos' tokens in the container that the base's forward expects (``pooler_output``)."""
+
+    def query_dim(self, place: str) -> int:
+        """Width of the queries taken from ``vision`` or ``projected`` places."""
+        return self.token_dim if place == "projected" else self.vision_dim
+
+    def token_count(self, steps: int, grid: tuple[int, int], layout: str) -> int:
+        """Number of placeholder tokens that a video of ``steps`` steps takes."""
+        return steps * grid[0] * grid[1]
+
+    def encode(
+        self, model: PreTrainedModel, inputs: Mapping[str, Any], times_sec: list[Any] | None, vision: bool
+    ) -> list[VideoTokens]:
+        """Run the frozen video path of a base, once for the whole batch, without gradients.
+
+        Args:
+            model: The base.
+            inputs: Its inputs, as its own processor made them.
+            times_sec: For each video the times of its frames (F,) or steps (T,), seconds; ``None`` if no patch needs them.
+            vision: Whether features from before the projector are wanted, too.
+
+        Raises:
+            InputError: If the times do not fit the videos, or videos and placeholders do not match.
+        """
+        core = model.base_model
+        names = inspect.signature(type(core).get_video_features).parameters
+        arguments = {name: inputs[name] for name in names if name in inputs}
+        with torch.no_grad():
+            output = core.get_video_features(**arguments, return_dict=True)
+            videos = self.split(core, output, inputs, vision)
+        rows = self.rows(videos, inputs["input_ids"])
+        if times_sec is not None and len(times_sec) != len(videos):
+            raise InputError(
+                f"video_times_sec has {len(times_sec)} entries for {len(videos)} videos; give one a video"
+            )
+        placed = []
+        for index, (video, row) in enumerate(zip(videos, rows, strict=True)):
+            steps = video.tokens.shape[0]
+            times = self.step_times(times_sec[index], steps, index) if times_sec is not None else torch.arange(steps)
+            placed.append(VideoTokens(video.tokens, video.vision, video.tail, times.double(), video.grid, row))
+        return placed
+
+    def rows(self, videos: list[VideoTokens], input_ids: Tensor) -> list[int]:
+        """Return each video's row in the batch, by counting placeholders in order, whatever the layout.
+
+        Raises:
+            InputError: If the placeholders do not hold the videos exactly.
+        """
+        room = (input_ids == self.placeholder_id).sum(dim=1).tolist()
+        for layout in self.layouts:
+            sizes = [self.token_count(video.tokens.shape[0], video.grid, layout) for video in videos]
+            rows = _fill(room, sizes)
+            if rows is not None:
+                return rows
+        raise InputError(
+            f"input_ids hold {room} video placeholders a row, the {len(videos)} videos need "
+            f"{[self.token_count(video.tokens.shape[0], video.grid, self.layouts[0]) for video in videos]}; "
+            "make the inputs with the processor of this base, and with the layout of its patches"
+        )
+
+    def step_times(self, times_sec: Any, steps: int, index: int) -> Tensor:
+        """Return the times of a video's steps (T,); frames that the base merges into one step get their mean.
+
+        Raises:
+            InputError: If there is neither one time a step nor one a frame, or the times are unusable.
+        """
+        times = torch.as_tensor(times_sec, dtype=torch.float64)
+        if times.ndim == 1 and self.frames_per_step > 1 and times.shape[0] != steps:
+            missing = steps * self.frames_per_step - times.shape[0]
+            if 0 <= missing < self.frames_per_step:
+                times = torch.cat([times, times[-1:].expand(missing)]).view(steps, -1).mean(dim=1)
+        check_times(times, steps, f"video_times_sec[{index}]")
+        return times
+
+    def output(self, videos: list[VideoTokens], layout: str) -> BaseModelOutputWithPooling:
+        """Return the encoder output that carries ``videos`` into the base's ``forward`` or ``generate``."""
+        return BaseModelOutputWithPooling(pooler_output=self.join(videos, layout))
+
+    def can_repeat(self, videos: list[VideoTokens]) -> bool:
+        """Whether ``generate`` can repeat these videos for beams or several return sequences."""
+        return True
+
+    def without_pixels(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the inputs that stay beside already encoded videos."""
+        return {name: value for name, value in inputs.items() if name != self.pixels}
+
+    def lora_targets(self, model: PreTrainedModel) -> list[str]:
+        """Return the full names of every linear layer of the language model's layers."""
+        inside = self.language_model + "."
+        return [
+            name for name, module in model.named_modules() if name.startswith(inside) and isinstance(module, nn.Linear)
+        ]
+
+
+def check_seam(model_class: type) -> None:
+    """Check that a base takes encoded videos in ``forward``.
+
+    Raises:
+        InputError: If it does not; the message names the version of transformers that is needed.
+    """
+    if "mm_encoder_outputs" not in inspect.signature(model_class.forward).parameters:
+        raise InputError(
+            f"{model_class.__name__}.forward takes no mm_encoder_outputs; install transformers>={MINIMUM_TRANSFORMERS}"
+        )
+
+
+def _fill(room: list[int], sizes: list[int]) -> list[int] | None:
+    """Assign items of ``sizes`` in order to rows with ``room``; ``None`` if they do not fill them exactly."""
+    rows, row, left = [], 0, list(room)
+    for size in sizes:
+        while row < len(left) and left[row] == 0:
+            row += 1
+        if row == len(left) or left[row] < size:
+            return None
+        left[row] -= size
+        rows.append(row)
+    return rows if not any(left) else None

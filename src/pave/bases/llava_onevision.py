@@ -1,0 +1,86 @@
+"""LLaVA-OneVision: a SigLIP tower, a projector, bilinear halving, and one newline token a video or a row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pave.bases.family import Family
+from pave.types import VideoTokens
+
+
+class LlavaOnevision(Family):
+    """``LlavaOnevisionForConditionalGeneration``.
+
+    A step is a frame. ``native`` is the layout of transformers: all tokens, then one newline. ``grid`` is the layout that
+    the reference patches were trained in: a newline after each row of every frame.
+    """
+
+    layouts = ("native", "grid")
+
+    @property
+    def vision_dim(self) -> int:
+        layers = self.config.vision_feature_layer
+        width = int(self.config.vision_config.hidden_size)
+        return width if isinstance(layers, int) else width * len(layers)
+
+    @property
+    def placeholder_id(self) -> int:
+        return int(self.config.video_token_index)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of a frame's tokens, fixed by the configuration."""
+        side = self.config.vision_config.image_size // self.config.vision_config.patch_size
+        return (math.ceil(side / 2), math.ceil(side / 2))
+
+    def token_count(self, steps: int, grid: tuple[int, int], layout: str) -> int:
+        rows, columns = grid
+        return steps * rows * (columns + 1) if layout == "grid" else steps * rows * columns + 1
+
+    def split(self, core: nn.Module, output: Any, inputs: Mapping[str, Any], vision: bool) -> list[VideoTokens]:
+        pooled = output.pooler_output
+        steps = inputs[self.pixels].shape[1]
+        rows, columns = self.grid
+        raw = self._vision(core, output).unflatten(0, (-1, steps)) if vision else [None] * len(pooled)
+        return [
+            VideoTokens(
+                tokens=video[:-1].view(steps, rows * columns, -1),
+                vision=features,
+                tail=video[-1:],
+                times_sec=torch.arange(steps),
+                grid=self.grid,
+                row=-1,
+            )
+            for video, features in zip(pooled, raw, strict=True)
+        ]
+
+    def _vision(self, core: Any, output: Any) -> Tensor:
+        """Features before the projector (frames,S,Cq), halved as the base halves its tokens."""
+        layers = self.config.vision_feature_layer
+        chosen = [output.hidden_states[layer] for layer in ([layers] if isinstance(layers, int) else layers)]
+        features = torch.cat(chosen, dim=-1)
+        if self.config.vision_feature_select_strategy == "default":
+            features = features[:, 1:]
+        pooled: Tensor = core.apply_pooling(features)
+        return pooled
+
+    def join(self, videos: list[VideoTokens], layout: str) -> Tensor:
+        flat = [self._lay(video, layout) for video in videos]
+        if self.can_repeat(videos):
+            return torch.stack(flat)
+        return torch.cat(flat).unsqueeze(0)
+
+    def _lay(self, video: VideoTokens, layout: str) -> Tensor:
+        if layout == "native":
+            return torch.cat([video.tokens.flatten(0, 1), video.tail])
+        rows = video.tokens.unflatten(1, video.grid)
+        newline = video.tail[-1].expand(*rows.shape[:2], 1, -1)
+        return torch.cat([rows, newline], dim=2).flatten(0, 2)
+
+    def can_repeat(self, videos: list[VideoTokens]) -> bool:
+        return len({video.tokens.shape[0] for video in videos}) == 1

@@ -1,0 +1,67 @@
+"""Qwen2.5-VL: two frames a step, 2 x 2 patches a token, windows in the tower, times through ``second_per_grid_ts``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PretrainedConfig
+from transformers.vision_utils import get_vision_window_index
+
+from pave.bases.family import Family
+from pave.errors import InputError
+from pave.types import VideoTokens
+
+
+class Qwen2_5VL(Family):  # noqa: N801
+    """``Qwen2_5_VLForConditionalGeneration``.
+
+    Features before the projector are the mean of the patches that one token merges.
+    """
+
+    def __init__(self, config: PretrainedConfig) -> None:
+        super().__init__(config)
+        self.frames_per_step = int(config.vision_config.temporal_patch_size)
+        self.merge = int(config.vision_config.spatial_merge_size)
+
+    @property
+    def vision_dim(self) -> int:
+        return int(self.config.vision_config.hidden_size)
+
+    @property
+    def placeholder_id(self) -> int:
+        return int(self.config.video_token_id)
+
+    def split(self, core: nn.Module, output: Any, inputs: Mapping[str, Any], vision: bool) -> list[VideoTokens]:
+        if inputs.get("mm_token_type_ids") is None:
+            raise InputError(
+                "inputs lack mm_token_type_ids, without which Qwen2.5-VL misplaces every token; pass them on"
+            )
+        grids = inputs["video_grid_thw"]
+        sizes = [tokens.shape[0] for tokens in output.pooler_output]
+        raw = self._vision(output.last_hidden_state, grids).split(sizes) if vision else [None] * len(sizes)
+        videos = []
+        for tokens, features, (steps, height, width) in zip(output.pooler_output, raw, grids.tolist(), strict=True):
+            videos.append(
+                VideoTokens(
+                    tokens=tokens.unflatten(0, (steps, -1)),
+                    vision=None if features is None else features.unflatten(0, (steps, -1)),
+                    tail=tokens[:0],
+                    times_sec=torch.arange(steps),
+                    grid=(height // self.merge, width // self.merge),
+                    row=-1,
+                )
+            )
+        return videos
+
+    def _vision(self, hidden: Tensor, grids: Tensor) -> Tensor:
+        """Mean over the patches of each token (tokens,Cq); the tower leaves them in window order."""
+        tower = self.config.vision_config
+        order, _ = get_vision_window_index(grids, self.merge, tower.window_size, tower.patch_size)
+        merged = hidden.unflatten(0, (-1, self.merge**2)).mean(dim=1)
+        return merged[torch.argsort(order)]
+
+    def join(self, videos: list[VideoTokens], layout: str) -> tuple[Tensor, ...]:
+        return tuple(video.tokens.flatten(0, 1) for video in videos)
