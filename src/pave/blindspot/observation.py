@@ -1,0 +1,120 @@
+"""What can be told from a scene: who is seen where in the sampled frames, who is hidden, and all of it in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pave.blindspot.intersect import box
+from pave.blindspot.render import project
+from pave.blindspot.scene import Scene, Solid, sampled_times
+
+PLACES = ("left", "middle", "right")
+NEARNESS = ("near", "between", "far")
+BIGNESS = ("small", "medium", "big")
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One solid in plain view: the sampled frames that show it, and the third of the picture it is in, for each."""
+
+    solid: Solid
+    frames: tuple[int, ...]
+    places: tuple[str, ...]
+
+    @property
+    def place(self) -> str | None:
+        """The third that it stays in, or None if it leaves it."""
+        return self.places[0] if len(set(self.places)) == 1 else None
+
+    @property
+    def heading(self) -> str | None:
+        """The side that it moves to, or None if it stands still."""
+        first, last = (self.solid.path[k].position[0] for k in (0, -1))
+        if first == last:
+            return None
+        return "right" if last > first else "left"
+
+
+def sightings(scene: Scene) -> list[Sighting]:
+    """Return what the main camera's sampled frames show, in order of first appearance, then from left to right."""
+    seen = []
+    for solid in scene.solids:
+        times = [(k, float(t)) for k, t in enumerate(sampled_times(scene.duration_sec)) if solid.is_present(float(t))]
+        shown = [(k, t) for k, t in times if not is_hidden(scene, solid, t)]
+        if shown:
+            places = tuple(_place(project(scene.cameras[0], solid.position(t))[0]) for _, t in shown)
+            seen.append(Sighting(solid, tuple(k for k, _ in shown), places))
+    return sorted(seen, key=lambda s: (s.frames[0], PLACES.index(s.places[0]), s.solid.name))
+
+
+def hidden(scene: Scene) -> list[Solid]:
+    """Return the solids that the main camera never sees because a wall stands before them, in order of time."""
+    concealed = [s for s in scene.solids if is_hidden(scene, s, s.present_sec[0][0])]
+    return sorted(concealed, key=lambda s: (s.present_sec[0][0], s.name))
+
+
+def is_hidden(scene: Scene, solid: Solid, time_sec: float, camera: int = 0) -> bool:
+    """Whether walls keep the solid's centre and its outermost points in every direction from that camera."""
+    if not scene.walls:
+        return False
+    eye = np.asarray(scene.cameras[camera].position, np.float32)
+    ends = np.concatenate([np.zeros((3, 1)), np.eye(3), -np.eye(3)], axis=1) * solid.size
+    rays = (np.asarray(solid.position(time_sec))[:, None] + ends - eye[:, None]).astype(np.float32)
+    covered = np.zeros(rays.shape[1], bool)
+    for wall in scene.walls:
+        entry, _ = box(eye - np.asarray(wall.centre, np.float32), rays, np.asarray(wall.extent, np.float32) / 2)
+        covered |= entry < 1
+    return bool(covered.all())
+
+
+def distance(scene: Scene, solid: Solid) -> float:
+    """Return the metres from the main camera to a solid's centre at its first waypoint."""
+    return float(np.linalg.norm(np.subtract(solid.path[0].position, scene.cameras[0].position)))
+
+
+def describe(scene: Scene) -> str:
+    """Write every fact out, sampled frame by sampled frame: what is seen and where, hidden, heard, and flashes."""
+    seen, concealed = sightings(scene), hidden(scene)
+    times = sampled_times(scene.duration_sec)
+    ranks = _ranks(scene) if scene.layout == "floating" else {}
+    parts = []
+    for index, time in enumerate(times):
+        facts = _seen_at(seen, index, ranks)
+        facts += [f"hidden {solid.name}" for solid in concealed if solid.is_present(float(time))]
+        facts += [event.kind for event in scene.sounds if _frame_of(event.onset_sec, times) == index]
+        facts += [f"{flash.colour} flash" for flash in scene.flashes if _frame_of(flash.onset_sec, times) == index]
+        parts.append(f"{index + 1} : {' , '.join(facts) or 'nothing'} .")
+    return " ".join(parts)
+
+
+def describe_seen(scene: Scene) -> str:
+    """Write out what the sampled frames show: things and their places, and flashes that a sampled frame catches."""
+    seen, times = sightings(scene), sampled_times(scene.duration_sec)
+    parts = []
+    for index, time in enumerate(times):
+        facts = _seen_at(seen, index, {})
+        facts += [f"{flash.colour} flash" for flash in scene.flashes if flash.is_on(float(time))]
+        parts.append(f"{index + 1} : {' , '.join(facts) or 'nothing'} .")
+    return " ".join(parts)
+
+
+def _seen_at(seen: list[Sighting], index: int, ranks: dict[str, str]) -> list[str]:
+    return [
+        f"{s.solid.name} {s.places[s.frames.index(index)]}{ranks.get(s.solid.name, '')}" for s in seen if index in s.frames
+    ]
+
+
+def _ranks(scene: Scene) -> dict[str, str]:
+    ordered = sorted(scene.solids, key=lambda solid: distance(scene, solid))
+    chosen = (0, 2) if len(ordered) == 2 else (0, 1, 2)
+    return {solid.name: f" {NEARNESS[k]} {BIGNESS[k]}" for solid, k in zip(ordered, chosen, strict=True)}
+
+
+def _frame_of(time_sec: float, times: np.ndarray) -> int:
+    return int(np.abs(times - time_sec).argmin())
+
+
+def _place(x: float) -> str:
+    return PLACES[min(2, max(0, int(x * 3)))]
