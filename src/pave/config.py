@@ -6,7 +6,7 @@ import dataclasses
 import json
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -98,6 +98,63 @@ class LoraSpec:
             raise InputError(f"lora: dropout is {self.dropout}; it must be from 0 up to, not including, 1")
 
 
+@dataclass(frozen=True)
+class Preprocessing:
+    """How media become a patch's inputs (``preprocessing.json``).
+
+    Args:
+        frames: Frames that the base sees of a video, at the middle of equal parts.
+        encoder: Settings of the encoder of the patch's channel, with its name under ``type``.
+    """
+
+    frames: int
+    encoder: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.frames < 1:
+            raise InputError(f"preprocessing: frames is {self.frames}; it must be at least 1")
+
+
+@dataclass(frozen=True)
+class BaseRecord:
+    """The base that a patch was made for.
+
+    Args:
+        name: Id, folder or shipped name.
+        model_type: ``model_type`` of its configuration.
+        token_dim: Language-model width C.
+        vision_dim: Width of the features before the projector.
+        revision: Commit of the hub repository, if it came from there.
+    """
+
+    name: str
+    model_type: str
+    token_dim: int
+    vision_dim: int
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class PatchSpec:
+    """Everything that ``patch_config.json`` says of a patch.
+
+    Args:
+        base: The base that it was made for.
+        patch: The fusion module; ``None`` for a LoRA without one, the control that never reads a channel.
+        lora: The LoRA on the language model, if any.
+        training: Facts about its making, shown in its card.
+    """
+
+    base: BaseRecord
+    patch: PatchConfig | None
+    lora: LoraSpec | None
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.patch is None and self.lora is None:
+            raise InputError("patch: neither a fusion module nor a LoRA is given; there is nothing to add")
+
+
 def check_choices(config: Any) -> None:
     """Check every ``Literal`` field of a dataclass instance.
 
@@ -112,7 +169,8 @@ def check_choices(config: Any) -> None:
             value = getattr(config, item.name)
             if value not in choices:
                 guess = nearest(str(value), map(str, choices))
-                raise InputError(f"{_title(type(config))}: {item.name} is {value!r}; choose from {', '.join(map(repr, choices))}{guess}")
+                listed = ", ".join(map(repr, choices))
+                raise InputError(f"{_title(type(config))}: {item.name} is {value!r}; choose from {listed}{guess}")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -143,7 +201,9 @@ def from_dict(cls: type[Config], data: dict[str, Any], where: str = "") -> Confi
     known = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in data:
         if key not in known:
-            raise InputError(f"{place}unknown key {key!r} in {_title(cls)}{nearest(key, known) or '; known: ' + ', '.join(known)}")
+            raise InputError(
+                f"{place}unknown key {key!r} in {_title(cls)}{nearest(key, known) or '; known: ' + ', '.join(known)}"
+            )
     for name, item in known.items():
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         if required and name not in data:

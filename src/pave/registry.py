@@ -78,6 +78,6 @@ class Registry(Generic[Item]):
         for point in entry_points(group=self.group):
             if point.name in self._targets:
                 raise InputError(
-                    f"{self.noun} {point.name!r} from {point.value} has the name of one that exists; rename the entry point"
+                    f"{self.noun} {point.name!r} of {point.value} has a name that is taken; rename the entry point"
                 )
             self._targets[point.name] = point.value

@@ -136,7 +136,7 @@ class Sample:
     Args:
         id: Unique name within the data set.
         video: Video file, or ``None`` for a sample of text only.
-        side: Channel name to media or feature file; ``None`` or an absent name means that the sample lacks the channel.
+        side: Channel name to media or feature file; ``None`` or an absent name: the sample lacks the channel.
         messages: Turns ``{"role": "user" | "assistant" | "system", "content": text}``.
         extra: Every other field of the line, as it stood.
         source: ``file:line`` it came from, for error messages.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -57,7 +58,7 @@ class Family(ABC):
 
     @abstractmethod
     def split(self, core: nn.Module, output: Any, inputs: Mapping[str, Any], vision: bool) -> list[VideoTokens]:
-        """Cut the encoder's output into videos, rows and times still unset.
+        """Cut the encoder's output into videos; rows and times are set later (see :func:`unplaced`).
 
         Args:
             core: The inner model that made ``output``.
@@ -79,54 +80,59 @@ class Family(ABC):
         return steps * grid[0] * grid[1]
 
     def encode(
-        self, model: PreTrainedModel, inputs: Mapping[str, Any], times_sec: list[Any] | None, vision: bool
+        self, model: PreTrainedModel, inputs: Mapping[str, Any], times_sec: Sequence[Any] | None, vision: bool
     ) -> list[VideoTokens]:
         """Run the frozen video path of a base, once for the whole batch, without gradients.
 
         Args:
             model: The base.
             inputs: Its inputs, as its own processor made them.
-            times_sec: For each video the times of its frames (F,) or steps (T,), seconds; ``None`` if no patch needs them.
+            times_sec: For each video the times of its frames (F,) or steps (T,), seconds; ``None`` if unknown, and the
+                times are then NaN.
             vision: Whether features from before the projector are wanted, too.
 
         Raises:
-            InputError: If the times do not fit the videos, or videos and placeholders do not match.
+            InputError: If the times do not fit the videos.
         """
-        core = model.base_model
-        names = inspect.signature(type(core).get_video_features).parameters
-        arguments = {name: inputs[name] for name in names if name in inputs}
         with torch.no_grad():
-            output = core.get_video_features(**arguments, return_dict=True)
-            videos = self.split(core, output, inputs, vision)
-        rows = self.rows(videos, inputs["input_ids"])
-        if times_sec is not None and len(times_sec) != len(videos):
+            core = model.base_model
+            videos = self.split(core, self._call(core.get_video_features, inputs), inputs, vision)
+        if times_sec is None:
+            return videos
+        if len(times_sec) != len(videos):
             raise InputError(
-                f"video_times_sec has {len(times_sec)} entries for {len(videos)} videos; give one a video"
+                f"video_times_sec has {len(times_sec)} entries, the batch {len(videos)} videos; give one a video"
             )
-        placed = []
-        for index, (video, row) in enumerate(zip(videos, rows, strict=True)):
-            steps = video.tokens.shape[0]
-            times = self.step_times(times_sec[index], steps, index) if times_sec is not None else torch.arange(steps)
-            placed.append(VideoTokens(video.tokens, video.vision, video.tail, times.double(), video.grid, row))
-        return placed
+        return [
+            replace(video, times_sec=self.step_times(times, video.tokens.shape[0], index))
+            for index, (video, times) in enumerate(zip(videos, times_sec, strict=True))
+        ]
 
-    def rows(self, videos: list[VideoTokens], input_ids: Tensor) -> list[int]:
-        """Return each video's row in the batch, by counting placeholders in order, whatever the layout.
+    def encode_images(self, model: PreTrainedModel, inputs: Mapping[str, Any]) -> Any:
+        """Run the frozen image path, for images that share a batch with encoded videos."""
+        with torch.no_grad():
+            return self._call(model.base_model.get_image_features, inputs)
+
+    def _call(self, method: Any, inputs: Mapping[str, Any]) -> Any:
+        # The signature of the class: wrappers such as FSDP's hide the instance's.
+        names = inspect.signature(getattr(type(method.__self__), method.__name__)).parameters
+        return method(**{name: inputs[name] for name in names if name in inputs}, return_dict=True)
+
+    def place(self, videos: Sequence[VideoTokens], input_ids: Tensor, layout: str) -> list[VideoTokens]:
+        """Set each video's row in the batch, by counting placeholders in order.
 
         Raises:
             InputError: If the placeholders do not hold the videos exactly.
         """
         room = (input_ids == self.placeholder_id).sum(dim=1).tolist()
-        for layout in self.layouts:
-            sizes = [self.token_count(video.tokens.shape[0], video.grid, layout) for video in videos]
-            rows = _fill(room, sizes)
-            if rows is not None:
-                return rows
-        raise InputError(
-            f"input_ids hold {room} video placeholders a row, the {len(videos)} videos need "
-            f"{[self.token_count(video.tokens.shape[0], video.grid, self.layouts[0]) for video in videos]}; "
-            "make the inputs with the processor of this base, and with the layout of its patches"
-        )
+        sizes = [self.token_count(video.tokens.shape[0], video.grid, layout) for video in videos]
+        rows = _fill(room, sizes)
+        if rows is None:
+            raise InputError(
+                f"input_ids hold {room} video placeholders a row, but the videos in layout {layout!r} take {sizes}; "
+                "make the inputs with this base's processor and the layout of its patches"
+            )
+        return [replace(video, row=row) for video, row in zip(videos, rows, strict=True)]
 
     def step_times(self, times_sec: Any, steps: int, index: int) -> Tensor:
         """Return the times of a video's steps (T,); frames that the base merges into one step get their mean.
@@ -160,6 +166,12 @@ class Family(ABC):
         return [
             name for name, module in model.named_modules() if name.startswith(inside) and isinstance(module, nn.Linear)
         ]
+
+
+def unplaced(tokens: Tensor, vision: Tensor | None, tail: Tensor, grid: tuple[int, int]) -> VideoTokens:
+    """Return video tokens whose times and row in the batch are still to be set."""
+    times_sec = torch.full((tokens.shape[0],), torch.nan, dtype=torch.float64)
+    return VideoTokens(tokens=tokens, vision=vision, tail=tail, times_sec=times_sec, grid=grid, row=-1)
 
 
 def check_seam(model_class: type) -> None:

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pave.bases.family import Family
+from pave.bases.family import Family, unplaced
 from pave.types import VideoTokens
 
 
 class LlavaOnevision(Family):
     """``LlavaOnevisionForConditionalGeneration``.
 
-    A step is a frame. ``native`` is the layout of transformers: all tokens, then one newline. ``grid`` is the layout that
-    the reference patches were trained in: a newline after each row of every frame.
+    A step is a frame. ``native`` is the layout of transformers: all tokens, then one newline. ``grid`` is the layout
+    that the reference patches were trained in: a newline after each row of every frame.
     """
 
     layouts = ("native", "grid")
@@ -48,14 +48,7 @@ class LlavaOnevision(Family):
         rows, columns = self.grid
         raw = self._vision(core, output).unflatten(0, (-1, steps)) if vision else [None] * len(pooled)
         return [
-            VideoTokens(
-                tokens=video[:-1].view(steps, rows * columns, -1),
-                vision=features,
-                tail=video[-1:],
-                times_sec=torch.arange(steps),
-                grid=self.grid,
-                row=-1,
-            )
+            unplaced(video[:-1].view(steps, rows * columns, -1), features, video[-1:], self.grid)
             for video, features in zip(pooled, raw, strict=True)
         ]
 

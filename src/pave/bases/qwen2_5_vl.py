@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig
 from transformers.vision_utils import get_vision_window_index
 
-from pave.bases.family import Family
+from pave.bases.family import Family, unplaced
 from pave.errors import InputError
 from pave.types import VideoTokens
 
@@ -37,23 +37,16 @@ class Qwen2_5VL(Family):  # noqa: N801
     def split(self, core: nn.Module, output: Any, inputs: Mapping[str, Any], vision: bool) -> list[VideoTokens]:
         if inputs.get("mm_token_type_ids") is None:
             raise InputError(
-                "inputs lack mm_token_type_ids, without which Qwen2.5-VL misplaces every token; pass them on"
+                "inputs lack mm_token_type_ids, without which Qwen2.5-VL misplaces its tokens; pass them on"
             )
         grids = inputs["video_grid_thw"]
         sizes = [tokens.shape[0] for tokens in output.pooler_output]
         raw = self._vision(output.last_hidden_state, grids).split(sizes) if vision else [None] * len(sizes)
         videos = []
         for tokens, features, (steps, height, width) in zip(output.pooler_output, raw, grids.tolist(), strict=True):
-            videos.append(
-                VideoTokens(
-                    tokens=tokens.unflatten(0, (steps, -1)),
-                    vision=None if features is None else features.unflatten(0, (steps, -1)),
-                    tail=tokens[:0],
-                    times_sec=torch.arange(steps),
-                    grid=(height // self.merge, width // self.merge),
-                    row=-1,
-                )
-            )
+            grid = (height // self.merge, width // self.merge)
+            features = None if features is None else features.unflatten(0, (steps, -1))
+            videos.append(unplaced(tokens.unflatten(0, (steps, -1)), features, tokens[:0], grid))
         return videos
 
     def _vision(self, hidden: Tensor, grids: Tensor) -> Tensor:

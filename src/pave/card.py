@@ -1,0 +1,69 @@
+"""The model card of a patch: what it is, how to use it, how it was made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pave.config import PatchSpec, Preprocessing, to_dict
+
+CARD_FILE = "README.md"
+
+
+def write_card(folder: Path, spec: PatchSpec, preprocessing: Preprocessing | None) -> None:
+    """Write ``README.md`` into a patch folder."""
+    (folder / CARD_FILE).write_text(render_card(spec, preprocessing), encoding="utf-8")
+
+
+def render_card(spec: PatchSpec, preprocessing: Preprocessing | None) -> str:
+    """Return the card as Markdown, with the front matter that model hubs read."""
+    parts = [_front_matter(spec), _claim(spec), _use(spec), _settings(spec, preprocessing)]
+    if spec.training:
+        parts.append(f"## How it was made\n\n{_table(spec.training)}")
+    return "\n".join(parts)
+
+
+def _front_matter(spec: PatchSpec) -> str:
+    lines = ["---", "library_name: pave", "tags: [pave, video, peft]"]
+    if spec.base.name.count("/") == 1 and not spec.base.name.startswith((".", "/")):
+        lines.append(f"base_model: {spec.base.name}")
+    return "\n".join([*lines, "---", ""])
+
+
+def _claim(spec: PatchSpec) -> str:
+    base = f"`{spec.base.name}` ({spec.base.model_type})"
+    if spec.patch is None:
+        return (
+            f"# LoRA without a patch\n\nA LoRA on the language model of {base}. It reads no side channel: a control.\n"
+        )
+    with_lora = ", with a LoRA on its language model" if spec.lora is not None else ""
+    return (
+        f"# A patch for the channel `{spec.patch.channel}`\n\n"
+        f"It reads the side channel `{spec.patch.channel}` and adds a residual to the video tokens of {base}{with_lora}. "
+        "The base's weights are unchanged, and without the channel its answers are unchanged, too.\n"
+    )
+
+
+def _use(spec: PatchSpec) -> str:
+    return (
+        "## Use\n\n```bash\n"
+        'pave ask --patch FOLDER --video clip.mp4 --question "What made the sound?"\n'
+        "```\n\n```python\nimport pave\n\n"
+        f'model = pave.PaveModel.from_pretrained("FOLDER", base="{spec.base.name}")\n```\n'
+    )
+
+
+def _settings(spec: PatchSpec, preprocessing: Preprocessing | None) -> str:
+    text = "## Settings\n\n"
+    for title, config in (("Patch", spec.patch), ("LoRA", spec.lora), ("Preprocessing", preprocessing)):
+        if config is not None:
+            values = {key: value for key, value in to_dict(config).items() if key != "format_version"}
+            text += f"### {title}\n\n{_table(values)}\n"
+    return text
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    rows = [f"| {key} | `{value if isinstance(value, str) else json.dumps(value)}` |" for key, value in values.items()]
+    return "\n".join(["| setting | value |", "|---|---|", *rows, ""])

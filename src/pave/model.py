@@ -1,0 +1,384 @@
+"""PaveModel: a frozen base, the patches on it, and what each of them does to each sample of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig, PreTrainedModel
+from transformers.modeling_outputs import ModelOutput
+
+from pave.bases import family_of
+from pave.bases.family import check_seam
+from pave.config import BaseRecord, LoraSpec, PatchConfig, PatchSpec, Preprocessing
+from pave.errors import InputError
+from pave.lora import LoraSet
+from pave.patches import build
+from pave.patches.compose import Choice, Side, add_residuals, check_channels, check_names, choose, entries
+from pave.shipped import locate, shipped_bases
+from pave.types import VideoTokens
+
+
+@dataclass
+class _Call:
+    """A batch, made ready for the base: its inputs, and the LoRAs that act on each sample."""
+
+    inputs: dict[str, Any]
+    loras: list[frozenset[str]]
+    repeatable: bool = True
+
+
+class PaveModel(nn.Module):
+    """A pretrained Video LLM and the patches on it.
+
+    The base stays as it is: its weights are frozen, its code is not touched. A patch acts on a sample if it is chosen
+    for it and the sample has its channel; where none acts, logits and generated ids are the base's, bit for bit. In
+    training mode the LoRA of a chosen patch acts on every sample of the batch, with or without the channel.
+
+    Use :meth:`from_base` or :meth:`from_pretrained` to make one.
+    """
+
+    def __init__(self, base: PreTrainedModel, record: BaseRecord) -> None:
+        super().__init__()
+        check_seam(type(base))
+        self.family = family_of(base.config)
+        self.record = record
+        self.base = base.requires_grad_(False)
+        self.patches = nn.ModuleDict()
+        self.specs: dict[str, PatchSpec] = {}
+        self.preprocessing: dict[str, Preprocessing] = {}
+        self.lora = LoraSet(base, self.family.lora_targets(base))
+        self._patches_on = True
+        self.train(False)
+
+    @classmethod
+    def from_base(cls, base: str | Path | PreTrainedModel, revision: str | None = None, **options: Any) -> PaveModel:
+        """Load a base, without patches.
+
+        Args:
+            base: A shipped name, a folder, a hub id, or a loaded model of ``transformers``.
+            revision: Commit, tag or branch of a hub repository.
+            options: Passed on to ``from_pretrained``, such as ``dtype``, ``device_map`` or ``quantization_config``.
+
+        Raises:
+            InputError: If the base is unknown, or of a family that is not supported.
+        """
+        if isinstance(base, PreTrainedModel):
+            name = base.config._name_or_path or type(base).__name__
+            model, commit = base, getattr(base.config, "_commit_hash", None)
+        else:
+            name, folder = str(base), locate(base, shipped_bases(), "base", revision)
+            if not (folder / "config.json").is_file():
+                raise InputError(f"{folder}: holds no config.json; give the folder of a transformers model")
+            family_of(AutoConfig.from_pretrained(folder))
+            model = AutoModelForImageTextToText.from_pretrained(folder, **options)
+            commit = folder.name if folder.parent.name == "snapshots" else None
+        family = family_of(model.config)
+        record = BaseRecord(name, model.config.model_type, family.token_dim, family.vision_dim, commit)
+        return cls(model, record)
+
+    @classmethod
+    def from_pretrained(
+        cls, patch: str | Path, base: str | Path | PreTrainedModel | None = None, **options: Any
+    ) -> PaveModel:
+        """Load a patch and the base under it.
+
+        Args:
+            patch: A shipped name, a patch folder or a hub id.
+            base: Base to use in place of the one that the patch records.
+            options: As in :meth:`from_base`.
+
+        Raises:
+            InputError: If the folder is no patch folder, or does not fit the base.
+        """
+        from pave.checkpoint import locate_patch, read_spec
+
+        folder = locate_patch(patch)
+        record = read_spec(folder).base
+        model = cls.from_base(base if base is not None else record.name, **options)
+        model.load_patch(folder)
+        return model
+
+    def add_patch(
+        self,
+        name: str,
+        config: PatchConfig | None,
+        lora: LoraSpec | None = None,
+        preprocessing: Preprocessing | None = None,
+    ) -> None:
+        """Add a fresh patch, whose residual is exactly 0, and make it trainable.
+
+        Args:
+            name: Name of the patch on this model.
+            config: The fusion module; its query and token widths are filled in. ``None`` adds a LoRA only.
+            lora: The LoRA on the language model.
+            preprocessing: How media become its inputs; saved with it.
+
+        Raises:
+            InputError: If the name is taken or unusable, a width or the layout does not fit the base.
+        """
+        if name in self.specs:
+            raise InputError(f"patch {name!r} is on this model already; choose another name or remove it first")
+        if not name.isidentifier() or hasattr(nn.ModuleDict, name):
+            raise InputError(f"patch name {name!r} cannot be used; choose letters, digits and underscores")
+        spec = PatchSpec(self.record, self._fitted(config) if config else None, lora)
+        if spec.patch is not None:
+            self.patches[name] = build(spec.patch).to(self.base.device)
+        if lora is not None:
+            self.lora.add(name, lora, self.record.name)
+        self.specs[name] = spec
+        if preprocessing is not None:
+            self.preprocessing[name] = preprocessing
+        self.train(self.training)
+
+    def _fitted(self, config: PatchConfig) -> PatchConfig:
+        """Fill in or check the widths that the base decides, and the layout that all its patches share."""
+        widths = {"query_dim": self.family.query_dim(config.query), "token_dim": self.family.token_dim}
+        for field, width in widths.items():
+            if getattr(config, field) not in (0, width):
+                raise InputError(
+                    f"patch: {field} is {getattr(config, field)}, but base {self.record.name!r} has {width}"
+                )
+        if config.layout not in self.family.layouts:
+            choices = ", ".join(map(repr, self.family.layouts))
+            raise InputError(
+                f"patch: base {self.record.name!r} has no layout {config.layout!r}; choose from {choices}"
+            )
+        for name, spec in self.specs.items():
+            if spec.patch is not None and spec.patch.layout != config.layout:
+                raise InputError(
+                    f"patch: layout {config.layout!r} differs from {spec.patch.layout!r} of patch {name!r}"
+                )
+        return replace(config, **widths)
+
+    def remove_patch(self, name: str) -> None:
+        """Take a patch and its LoRA off the model.
+
+        Raises:
+            InputError: If there is no such patch.
+        """
+        check_names([name], self.specs)
+        if name in self.patches:
+            del self.patches[name]
+        if name in self.lora.specs:
+            self.lora.remove(name)
+        del self.specs[name]
+        self.preprocessing.pop(name, None)
+
+    def load_patch(self, source: str | Path, name: str | None = None, trainable: bool = False) -> str:
+        """Load a patch from a shipped name, a folder or a hub id, and return the name it got.
+
+        Args:
+            source: Where it is.
+            name: Name on this model; by default its channel, or ``lora`` for a LoRA alone.
+            trainable: Whether its weights are to be trained on.
+
+        Raises:
+            InputError: If the folder is no patch folder, or does not fit the base.
+        """
+        from pave.checkpoint import load_patch
+
+        return load_patch(self, source, name, trainable)
+
+    def save_patch(self, name: str, folder: str | Path, training: Mapping[str, Any] | None = None) -> None:
+        """Write one patch as a patch folder, atomically.
+
+        Args:
+            name: The patch.
+            folder: Where to; it must not exist, or be a patch folder, which is replaced.
+            training: Facts about its making, recorded and shown in its card.
+
+        Raises:
+            InputError: If there is no such patch, or the folder holds something else.
+        """
+        from pave.checkpoint import save_patch
+
+        check_names([name], self.specs)
+        save_patch(self, name, Path(folder), training or {})
+
+    def set_trainable(self, names: Sequence[str]) -> None:
+        """Train exactly these patches and their LoRAs.
+
+        Raises:
+            InputError: If there is no such patch.
+        """
+        check_names(names, self.specs)
+        for name, patch in self.patches.items():
+            patch.requires_grad_(name in names)
+        self.lora.trainable = set(names) & set(self.lora.specs)
+        for name in self.lora.specs:
+            for weight in self.lora.parameters(name):
+                weight.requires_grad_(name in names)
+
+    @property
+    def layout(self) -> str:
+        """Layout of video and newline tokens that the patches share; the base's own without patches."""
+        layouts = [spec.patch.layout for spec in self.specs.values() if spec.patch is not None]
+        return layouts[0] if layouts else self.family.layouts[0]
+
+    @contextmanager
+    def base_only(self) -> Iterator[None]:
+        """Inside this, the model is its base, bit for bit (in the layout that its patches share)."""
+        before, self._patches_on = self._patches_on, False
+        try:
+            yield
+        finally:
+            self._patches_on = before
+
+    def encode_videos(
+        self, inputs: Mapping[str, Any], video_times_sec: Sequence[Any] | None = None
+    ) -> list[VideoTokens]:
+        """Run the frozen video path once; the result stands in for pixels as ``videos=`` of later calls.
+
+        Args:
+            inputs: What the base's processor made of a batch.
+            video_times_sec: For each video the seconds of its frames (F,) or steps (T,).
+
+        Raises:
+            InputError: If the times do not fit the videos.
+        """
+        patches = [spec.patch for spec in self.specs.values() if spec.patch is not None]
+        vision = any(patch.query == "vision" for patch in patches)
+        return self.family.encode(self.base, inputs, video_times_sec, vision)
+
+    def forward(
+        self,
+        side: Side | None = None,
+        video_times_sec: Sequence[Any] | None = None,
+        patches: Choice = None,
+        videos: Sequence[VideoTokens] | None = None,
+        **inputs: Any,
+    ) -> ModelOutput:
+        """Run the patched base.
+
+        Args:
+            side: For each channel one side channel a video, ``None`` where it is absent.
+            video_times_sec: For each video the seconds of its frames (F,) or steps (T,).
+            patches: Names of the patches to use, for all samples or for each; by default all.
+            videos: Already encoded videos in place of pixels, from :meth:`encode_videos`.
+            inputs: Inputs of the base, as its processor made them, and its options (``labels``, ...).
+
+        Raises:
+            InputError: If channels, videos, times, placeholders or patches do not fit one another.
+        """
+        call = self._prepare(side, video_times_sec, patches, videos, inputs)
+        with self.lora.routed(call.loras) as routing:
+            model = self.lora.mixed_model if routing else self.base
+            return model(**call.inputs, **routing)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        side: Side | None = None,
+        video_times_sec: Sequence[Any] | None = None,
+        patches: Choice = None,
+        videos: Sequence[VideoTokens] | None = None,
+        **inputs: Any,
+    ) -> Tensor | ModelOutput:
+        """Generate with the patched base; arguments are those of :meth:`forward` and of the base's ``generate``.
+
+        Raises:
+            InputError: As in :meth:`forward`.
+        """
+        call = self._prepare(side, video_times_sec, patches, videos, inputs)
+        settings = inputs.get("generation_config") or self.base.generation_config or GenerationConfig()
+        beams = inputs.get("num_beams", settings.num_beams) or 1
+        sequences = inputs.get("num_return_sequences", settings.num_return_sequences) or 1
+        if not call.repeatable and max(beams, sequences) > 1:
+            raise InputError(
+                "this base cannot use beams or several return sequences on videos of different lengths; "
+                "generate them one by one"
+            )
+        with self.lora.routed(call.loras, repeats=1 if beams > 1 else sequences) as routing:
+            if not routing:
+                return self.base.generate(**call.inputs)
+            # peft repeats the names by this argument only, not by a generation config.
+            return self.lora.mixed_model.generate(**{**call.inputs, "num_beams": beams}, **routing)
+
+    def _prepare(
+        self,
+        side: Side | None,
+        video_times_sec: Sequence[Any] | None,
+        patches: Choice,
+        videos: Sequence[VideoTokens] | None,
+        inputs: dict[str, Any],
+    ) -> _Call:
+        side = side or {}
+        if inputs.get("input_ids") is None:
+            raise InputError("input_ids are missing; give what the base's processor made")
+        rows = inputs["input_ids"].shape[0]
+        chosen = choose(patches, list(self.specs), rows) if self._patches_on else [[] for _ in range(rows)]
+        check_channels(side, (spec.patch.channel for spec in self.specs.values() if spec.patch is not None))
+        used = sorted({name for row in chosen for name in row if name in self.patches})
+        has_pixels = inputs.get(self.family.pixels) is not None
+        own_layout = self.layout == self.family.layouts[0]
+        if videos is None and not (has_pixels and (used or not own_layout)):
+            return _Call(inputs, self._loras(chosen, [set() for _ in chosen]))
+        if videos is None:
+            videos = self.encode_videos(inputs, video_times_sec)
+        placed = self.family.place(videos, inputs["input_ids"], self.layout)
+        present: list[set[str]] = [set() for _ in chosen]
+        for name in used:
+            given = entries(side, self.patches[name].config.channel, len(placed))
+            given = [entry if name in chosen[video.row] else None for video, entry in zip(placed, given, strict=True)]
+            for video, entry in zip(placed, given, strict=True):
+                if entry is not None and entry.steps:
+                    present[video.row].add(name)
+            placed = add_residuals(self.patches[name], placed, given)
+        rest = self.family.without_pixels(inputs)
+        encoded = {"video": self.family.output(placed, self.layout)}
+        if rest.get("pixel_values") is not None:
+            encoded["image"] = self.family.encode_images(self.base, rest)
+            del rest["pixel_values"]
+        rest["mm_encoder_outputs"] = encoded
+        return _Call(rest, self._loras(chosen, present), self.family.can_repeat(placed))
+
+    def _loras(self, chosen: list[list[str]], present: list[set[str]]) -> list[frozenset[str]]:
+        """LoRAs that act on each sample: of its patches whose channel it has, of all of them in training."""
+        return [
+            frozenset(
+                name
+                for name in row
+                if name in self.lora.specs and (name in have or name not in self.patches or self.training)
+            )
+            for row, have in zip(chosen, present, strict=True)
+        ]
+
+    def train(self, mode: bool = True) -> PaveModel:
+        """Set training mode; of the base only its language model follows, the frozen rest stays as in inference."""
+        super().train(mode)
+        self.base.eval()
+        self.base.get_submodule(self.family.language_model).train(mode)
+        return self
+
+    @property
+    def config(self) -> Any:
+        """Configuration of the base."""
+        return self.base.config
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the base."""
+        return self.base.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Float type of the base."""
+        return self.base.dtype
+
+    @property
+    def _no_split_modules(self) -> Any:
+        return self.base._no_split_modules
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """Recompute activations of the language model's layers in the backward pass."""
+        self.base.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep activations again."""
+        self.base.gradient_checkpointing_disable()
