@@ -1,1 +1,1 @@
-"""Media: frames at given seconds and sound from any file that PyAV or soundfile opens; only what is asked for is decoded."""
+"""Media: frames at given seconds and sound from media files; only what is asked for is decoded."""

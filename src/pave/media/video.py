@@ -1,0 +1,213 @@
+"""Frames of a video at given seconds: seeks to keyframes and decodes only what leads to the frames asked for.
+
+All times are on the video's own clock: zero is the first moment of the picture, whatever the container's clock says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+
+from pave.errors import InputError
+from pave.media.container import open_media, seconds_into, start_sec_of
+from pave.media.decoding import decoded_frames, frame_rate, header_end_sec, upright_pixels, video_stream
+from pave.media.probe import VideoInfo, probe
+
+__all__ = ["Frames", "VideoInfo", "frames_at", "probe", "sample_frames", "uniform_times_sec"]
+
+SAME_INSTANT_SEC = 1e-6
+"""A time this close before a frame counts as having reached it: the rounding of times, never a picture's length."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Decoded frames.
+
+    Args:
+        pixels: RGB uint8 (F,H,W,3), upright as a player shows them.
+        times_sec: Presentation time of each frame (F,), float64.
+    """
+
+    pixels: np.ndarray
+    times_sec: np.ndarray
+
+
+def uniform_times_sec(duration_sec: float, count: int) -> np.ndarray:
+    """Return the midpoints of ``count`` equal parts of ``duration_sec`` (count,).
+
+    Raises:
+        InputError: If the duration is not above zero, or the count below 1.
+    """
+    if not (duration_sec > 0 and math.isfinite(duration_sec)):
+        raise InputError(f"duration_sec is {duration_sec}; it must be above 0")
+    if count < 1:
+        raise InputError(f"count of frames is {count}; it must be at least 1")
+    return (np.arange(count) + 0.5) * (duration_sec / count)
+
+
+def sample_frames(path: Path, count: int) -> Frames:
+    """Return the frames on screen at the midpoints of ``count`` equal parts of a video.
+
+    Raises:
+        InputError: As :func:`probe` and :func:`frames_at`.
+    """
+    return frames_at(path, uniform_times_sec(probe(path).duration_sec, count))
+
+
+def frames_at(path: Path, times_sec: Sequence[float] | np.ndarray) -> Frames:
+    """Return the frame on screen at each time: the last one shown at or before it, or the first frame of all.
+
+    Args:
+        path: Any file that PyAV opens.
+        times_sec: Seconds from the start of the picture (F,), in any order; repeats are fine.
+
+    Raises:
+        InputError: If the file cannot be used, is damaged on the way to a time, or a time is negative, not finite, or
+            later than the end by more than half a frame.
+    """
+    path = Path(path)
+    wanted_sec = _checked_times(times_sec)
+    unique_sec, inverse = np.unique(wanted_sec, return_inverse=True)
+    pixels: list[np.ndarray] = []
+    shown_sec: list[float] = []
+    with open_media(path) as container, open_media(path) as scout:
+        cursor = _Cursor(container, scout, path)
+        cursor.check_within(float(unique_sec[-1]))
+        which = []
+        for time_sec in unique_sec:
+            frame_sec, frame = cursor.at(float(time_sec))
+            if not shown_sec or shown_sec[-1] != frame_sec:
+                pixels.append(upright_pixels(frame))
+                shown_sec.append(frame_sec)
+                _check_same_size(pixels, frame_sec, path)
+            which.append(len(shown_sec) - 1)
+    order = np.asarray(which)[inverse]
+    return Frames(np.stack(pixels)[order], np.asarray(shown_sec)[order])
+
+
+class _Cursor:
+    """Walks forward through a video, jumping to a keyframe only where that skips frames.
+
+    A second handle on the file, the scout, finds keyframes without decoding, so that the decoder never goes back.
+    """
+
+    def __init__(self, container: InputContainer, scout: InputContainer, path: Path) -> None:
+        self._container = container
+        self._stream = video_stream(container, path)
+        self._scout = scout
+        self._scout_stream = video_stream(scout, path)
+        self._path = path
+        self._start_sec = start_sec_of(self._stream)
+        self._frame_sec = 1.0 / frame_rate(self._stream)
+        self._frames = decoded_frames(container, self._stream, path)
+        self._shown: VideoFrame | None = None
+        self._ahead: VideoFrame | None = None
+
+    def check_within(self, time_sec: float) -> None:
+        """Refuse a time beyond the end that the header states, if it states one, before anything is decoded."""
+        end_sec = header_end_sec(self._container, self._stream)
+        if end_sec is not None:
+            self._check_end(time_sec, end_sec - self._start_sec)
+
+    def at(self, time_sec: float) -> tuple[float, VideoFrame]:
+        """Return time and picture of the frame on screen at ``time_sec``; calls must come in order of time."""
+        if time_sec > self._reached_sec + 2 * self._frame_sec:
+            self._jump(time_sec)
+        if self._shown is None:
+            self._restart()
+        while self._ahead is not None and self._time_sec(self._ahead) <= time_sec + SAME_INSTANT_SEC:
+            self._shown, self._ahead = self._ahead, next(self._frames, None)
+        if self._ahead is None:
+            self._check_end(time_sec, self._time_sec(self._shown) + self._duration_sec(self._shown))
+        return self._time_sec(self._shown), self._shown
+
+    @property
+    def _reached_sec(self) -> float:
+        frame = self._ahead or self._shown
+        return -math.inf if frame is None else self._time_sec(frame)
+
+    def _jump(self, time_sec: float) -> None:
+        key = self._keyframe(time_sec)
+        if key is None or self._packet_sec(key) <= self._reached_sec:
+            return
+        self._seek(key.pts if key.dts is None else key.dts)
+        if self._time_sec(self._shown) > time_sec:
+            # The container's index points past the keyframe; only the way from the start is sure.
+            self._seek(self._stream.start_time or 0)
+
+    def _seek(self, timestamp: int) -> None:
+        self._container.seek(timestamp, stream=self._stream, backward=True)
+        self._frames = decoded_frames(self._container, self._stream, self._path)
+        self._restart()
+
+    def _restart(self) -> None:
+        self._shown = next(self._frames, None)
+        if self._shown is None:
+            raise InputError(f"{self._path}: the video has no frames; record or convert it again")
+        self._ahead = next(self._frames, None)
+
+    def _keyframe(self, time_sec: float) -> av.Packet | None:
+        """Return the packet of the last keyframe found at or before ``time_sec``, or ``None``.
+
+        Containers are searched by decoding time, so what they find can be shown later than asked; then one keyframe
+        further back is tried.
+        """
+        stream = self._scout_stream
+        timestamp = self._timestamp(time_sec)
+        for _ in range(2):
+            try:
+                self._scout.seek(timestamp, stream=stream, backward=True)
+                key = next(
+                    (packet for packet in self._scout.demux(stream) if packet.is_keyframe and packet.pts is not None),
+                    None,
+                )
+            except av.error.FFmpegError:
+                return None
+            if key is None or self._packet_sec(key) <= time_sec:
+                return key
+            timestamp = (key.pts if key.dts is None else key.dts) - 1
+        return None
+
+    def _time_sec(self, frame: VideoFrame) -> float:
+        return seconds_into(self._stream, frame.pts)
+
+    def _packet_sec(self, packet: av.Packet) -> float:
+        return seconds_into(self._scout_stream, packet.pts)
+
+    def _duration_sec(self, frame: VideoFrame) -> float:
+        return float(frame.duration * frame.time_base) if frame.duration else self._frame_sec
+
+    def _timestamp(self, time_sec: float) -> int:
+        return math.floor((time_sec + self._start_sec) / self._stream.time_base)
+
+    def _check_end(self, time_sec: float, end_sec: float) -> None:
+        if time_sec > end_sec + 0.5 * self._frame_sec:
+            raise InputError(
+                f"{self._path}: no frame at {time_sec:.3f} s; the video lasts {end_sec:.3f} s, ask for earlier times"
+            )
+
+
+def _checked_times(times_sec: Sequence[float] | np.ndarray) -> np.ndarray:
+    times = np.asarray(times_sec, dtype=np.float64)
+    if times.ndim != 1 or times.size == 0:
+        raise InputError(f"times_sec has shape {times.shape}; give a list of at least one time in seconds")
+    if not np.isfinite(times).all() or (times < 0).any():
+        bad = times[~np.isfinite(times) | (times < 0)][0]
+        raise InputError(f"times_sec holds {bad}; every time must be a number of seconds from 0 on")
+    return times
+
+
+def _check_same_size(pixels: list[np.ndarray], time_sec: float, path: Path) -> None:
+    first, last = pixels[0].shape, pixels[-1].shape
+    if first != last:
+        raise InputError(
+            f"{path}: the picture changes from {first[1]} x {first[0]} to {last[1]} x {last[0]} by {time_sec:.3f} s; "
+            "convert the video to one size"
+        )
