@@ -1,0 +1,27 @@
+# Each target does its own set-up: a virtual environment in the checkout, the install, then the work.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_WAIT_POLICY := passive
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: demo test check clean
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -e ".[dev]"
+	touch $@
+
+demo: .venv/installed  ## A tiny Video LLM that is deaf, then patched
+	$(BIN)/pave demo
+
+test: .venv/installed  ## The default suite
+	$(BIN)/pytest
+
+check: .venv/installed  ## Lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis demo

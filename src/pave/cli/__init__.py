@@ -1,0 +1,92 @@
+"""The command line: one file a command, loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pave.errors import InputError, nearest
+
+COMMANDS = {
+    "demo": "watch a tiny Video LLM fail on sound, then answer once patched",
+    "ask": "ask a question about a video, with or without patches",
+    "train": "train a patch from a YAML file",
+    "eval": "score a base and its patches on a data set",
+    "info": "count parameters and FLOPs of base, patch, LoRA and encoder",
+    "doctor": "check this installation",
+    "blindspot": "make sets of the embedded world, train its tiny base",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 the work failed, 2 the input is wrong."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0
+    if arguments[0] == "--version":
+        from pave import __version__
+
+        print(__version__)
+        return 0
+    name, *rest = arguments
+    try:
+        if name not in COMMANDS:
+            raise InputError(f"unknown command {name!r}; choose from {', '.join(COMMANDS)}{nearest(name, COMMANDS)}")
+        run: Callable[[list[str]], None] = importlib.import_module(f"pave.cli.{name}").main
+        run(rest)
+    except InputError as error:
+        print(f"pave: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def parse(function: Callable[..., Any], command: str, arguments: Sequence[str]) -> Any:
+    """Call ``function`` with the arguments of its command line: a YAML file, if one comes first, and overrides.
+
+    Raises:
+        InputError: If an argument is unknown, missing or of another type.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    class Parser(ArgumentParser):
+        def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
+            raise InputError(f"{command}: {message}; see {command} --help") from None
+
+    parser = Parser(prog=command, description=(function.__doc__ or "").strip().splitlines()[0], exit_on_error=False)
+    parser.add_argument("--config", action="config", help="YAML file with any of these settings")
+    parser.add_function_arguments(function, as_group=False)
+    arguments = list(arguments)
+    if arguments and arguments[0].endswith((".yaml", ".yml")):
+        arguments.insert(0, "--config")
+    try:
+        settings = parser.instantiate_classes(parser.parse_args(arguments))
+    except ArgumentError as error:
+        raise InputError(f"{command}: {error}") from None
+    settings.pop("config", None)
+    return function(**{key: settings[key] for key in settings})
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """Print a command's result for scripts: one JSON object on one line, the last of stdout."""
+    sys.stdout.flush()
+    print(json.dumps(result), flush=True)
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    return (
+        "pave: patch pretrained Video LLMs with side channels\n\n"
+        f"usage: pave COMMAND [FILE.yaml] [--option value ...]\n\ncommands:\n{listed}\n\n"
+        "pave COMMAND --help lists its options; pave --version prints the version"
+    )
