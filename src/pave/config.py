@@ -32,6 +32,7 @@ class PatchConfig:
         query_dim: Width of the queries; filled in by the base.
         token_dim: Language-model width C; filled in by the base.
         hidden_dim: Width inside the patch.
+        memory_dim: Width of the projected side tokens that the layers read; by default ``hidden_dim``.
         heads: Attention heads.
         layers: Layers of cross-attention and feed-forward.
         value_projection: ``separate`` weights for keys and values, or ``tied``: the value is the key (the reference).
@@ -59,12 +60,15 @@ class PatchConfig:
     overlap_sec: float = 0.0
     query: Literal["vision", "projected"] = "vision"
     layout: Literal["native", "grid"] = "native"
+    memory_dim: int | None = None
 
     def __post_init__(self) -> None:
         check_choices(self)
         for name in ("side_dim", "hidden_dim", "heads", "layers"):
             if getattr(self, name) < 1:
                 raise InputError(f"patch: {name} is {getattr(self, name)}; it must be at least 1")
+        if self.memory_dim is not None and self.memory_dim < 1:
+            raise InputError(f"patch: memory_dim is {self.memory_dim}; it must be at least 1, or null for hidden_dim")
         if self.hidden_dim % self.heads:
             raise InputError(f"patch: hidden_dim {self.hidden_dim} is no multiple of heads {self.heads}")
         if self.positions != "none" and (self.hidden_dim // self.heads) % 2:

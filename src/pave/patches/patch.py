@@ -1,0 +1,234 @@
+"""The patch: from queries and a side channel to a residual for the video tokens of a frozen Video LLM."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pave.config import PatchConfig
+from pave.errors import InputError
+from pave.patches.attention import Layer, tie
+from pave.patches.batch import Plan, Video, align, check_batch, pack, plan
+from pave.patches.ragged import Layout
+from pave.types import SideChannel
+
+TOKENS_AT_ONCE = 8192
+"""Without gradients, whole videos go through together up to this many query tokens, which bounds the peak memory."""
+
+
+class Patch(nn.Module, ABC):
+    """What every patch is: a module that turns queries and side channels into residuals.
+
+    Args:
+        config: Every size and choice.
+
+    Raises:
+        InputError: If a width is still to be filled in by a base.
+    """
+
+    def __init__(self, config: PatchConfig) -> None:
+        super().__init__()
+        for name in ("query_dim", "token_dim"):
+            if getattr(config, name) < 1:
+                raise InputError(f"patch {config.channel!r}: {name} is {getattr(config, name)}; give the base's width")
+        self.config = config
+
+    @abstractmethod
+    def forward(
+        self,
+        queries: Sequence[Tensor],
+        sides: Sequence[SideChannel | None],
+        query_times_sec: Sequence[Tensor | Sequence[float]],
+        query_grids: Sequence[tuple[int, int]] | None = None,
+    ) -> list[Tensor]:
+        """Return the residual (T,S,C) of each video, in the dtype and on the device of its queries.
+
+        Videos may differ in T, S, K and N.
+
+        Args:
+            queries: Features (T,S,Cq) of each video.
+            sides: Side channel of each video; ``None`` where it is absent: the residual is then exactly 0.
+            query_times_sec: Time of each video step (T,), seconds, sorted.
+            query_grids: Rows and columns of the S tokens of each video, for positions in space; by default a square.
+
+        Raises:
+            InputError: On lists of different lengths, a wrong shape or width, times or a grid that do not fit.
+        """
+
+    @abstractmethod
+    def attention_maps(
+        self,
+        queries: Sequence[Tensor],
+        sides: Sequence[SideChannel | None],
+        query_times_sec: Sequence[Tensor | Sequence[float]],
+        query_grids: Sequence[tuple[int, int]] | None = None,
+    ) -> list[Tensor | None]:
+        """Return how much each video step read from each side step (T,K), or ``None`` where the channel is absent.
+
+        Rows sum to 1, or to 0 where the step saw nothing. Arguments and errors are those of :meth:`forward`.
+        """
+
+    @abstractmethod
+    def flops(self, video_steps: int, video_tokens: int, side_steps: int, side_tokens: int) -> int:
+        """Return the floating-point operations of one forward pass, two for each multiplication in a matrix product.
+
+        Args:
+            video_steps: T, evenly spread over the same time as the side steps.
+            video_tokens: S.
+            side_steps: K.
+            side_tokens: N.
+        """
+
+
+class Output(nn.Module):
+    """Two linear layers with a GELU between them, from the patch's width to the language model's."""
+
+    def __init__(self, hidden_dim: int, token_dim: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(hidden_dim, 2 * hidden_dim)
+        self.down = nn.Linear(2 * hidden_dim, token_dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map tokens (tokens, hidden) to (tokens, C)."""
+        mapped: Tensor = self.down(F.gelu(self.up(tokens)))
+        return mapped
+
+
+class CrossAttentionPatch(Patch):
+    """The paper's fusion: temporally aligned cross-attention, then a norm that starts at zero (PAVE, section 3.2).
+
+    A fresh patch therefore adds exactly 0. So does a video step without any side step in its window, at any time.
+
+    Raises:
+        InputError: If a width is still to be filled in by a base.
+    """
+
+    def __init__(self, config: PatchConfig) -> None:
+        super().__init__(config)
+        hidden = config.hidden_dim
+        self.query_projection = nn.Linear(config.query_dim, hidden)
+        memory = config.memory_dim or hidden
+        self.key_projection = nn.Linear(config.side_dim, memory)
+        tied = config.value_projection == "tied"
+        self.layers = nn.ModuleList(Layer(hidden, memory, config.heads, tied) for _ in range(config.layers))
+        self.output = Output(hidden, config.token_dim)
+        self.norm = nn.LayerNorm(config.token_dim)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw fresh weights: torch's default for linear layers, biases 0, and a final norm of 0."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.LayerNorm):
+                module.reset_parameters()
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(
+        self,
+        queries: Sequence[Tensor],
+        sides: Sequence[SideChannel | None],
+        query_times_sec: Sequence[Tensor | Sequence[float]],
+        query_grids: Sequence[tuple[int, int]] | None = None,
+    ) -> list[Tensor]:
+        """See :meth:`Patch.forward`."""
+        videos = check_batch(self.config, queries, sides, query_times_sec, query_grids)
+        if torch.is_grad_enabled():
+            return self._residuals(videos) if videos else []
+        return [residual for run in pack(videos, TOKENS_AT_ONCE) for residual in self._residuals(run)]
+
+    def attention_maps(
+        self,
+        queries: Sequence[Tensor],
+        sides: Sequence[SideChannel | None],
+        query_times_sec: Sequence[Tensor | Sequence[float]],
+        query_grids: Sequence[tuple[int, int]] | None = None,
+    ) -> list[Tensor | None]:
+        """See :meth:`Patch.attention_maps`; a mean over layers, heads and the tokens of a step."""
+        videos = check_batch(self.config, queries, sides, query_times_sec, query_grids)
+        with torch.no_grad():
+            return [self._attention_map(video) for video in videos]
+
+    def flops(self, video_steps: int, video_tokens: int, side_steps: int, side_tokens: int) -> int:
+        """See :meth:`Patch.flops`."""
+        config = self.config
+        hidden = config.hidden_dim
+        resampled = config.alignment == "index" and side_steps < video_steps
+        seen = video_steps if resampled else side_steps
+        rows = min(video_steps, seen)
+        queries, sides = rows * video_tokens, seen * side_tokens
+        softmax = sides > rows
+        projections_a_side = 1 + (softmax and config.value_projection == "separate")
+        memory = config.memory_dim or hidden
+        layer = projections_a_side * sides * memory + 4 * queries * hidden
+        if softmax:
+            layer += queries * hidden + 2 * video_tokens * sides
+        inputs = queries * config.query_dim * hidden + side_steps * side_tokens * config.side_dim * memory
+        outputs = 2 * queries * (hidden + config.token_dim) * hidden
+        return 2 * (config.layers * layer * hidden + inputs + outputs)
+
+    def _residuals(self, videos: list[Video]) -> list[Tensor]:
+        weight = self.query_projection.weight
+        made = plan(self.config, videos, weight)
+        if made.layout.groups:
+            tokens, memory = self._queries(videos, made), self._memory(videos, made)
+            for layer in self.layers:
+                tokens = layer(tokens, memory, made.layout, made.rotations)
+            if made.layout.restore is not None:
+                tokens = tokens.index_select(0, made.layout.restore)
+            residual = _spread(self.norm(self.output(tokens)), made.layout)
+        else:
+            residual = tie(weight.new_zeros(made.layout.tokens, self.config.token_dim), self.parameters())
+        parts = torch.split(residual, [video.tokens for video in videos])
+        pairs = zip(parts, videos, strict=True)
+        return [part.view(*video.queries.shape[:2], -1).to(video.queries) for part, video in pairs]
+
+    def _queries(self, videos: list[Video], made: Plan) -> Tensor:
+        """Return the projected query tokens (tokens, hidden) in the layout's order."""
+        tokens = concatenate([video.queries.flatten(0, 1) for video in videos])
+        if made.layout.order is not None:
+            tokens = tokens.index_select(0, made.layout.order.to(tokens.device))
+        projected: Tensor = self.query_projection(tokens.to(self.query_projection.weight))
+        return projected
+
+    def _memory(self, videos: list[Video], made: Plan) -> Tensor:
+        """Return the projected side tokens (side tokens, memory) that every layer reads."""
+        weight = self.key_projection.weight
+        sides = [video.side.values.flatten(0, 1).to(weight) for video in videos if video.side is not None]
+        memory: Tensor = self.key_projection(concatenate(sides))
+        return memory if made.blend is None else made.blend.apply(memory)
+
+    def _attention_map(self, video: Video) -> Tensor | None:
+        if video.side is None:
+            return None
+        made = plan(self.config, [video], self.query_projection.weight)
+        aligned = align(self.config, video)
+        total = torch.zeros(len(video.times_sec), aligned.steps, device=self.query_projection.weight.device)
+        if made.layout.groups:
+            tokens, memory = self._queries([video], made), self._memory([video], made)
+            step_of_token = torch.arange(len(memory), device=memory.device) // video.side.tokens
+            for layer in self.layers:
+                for group in made.layout.groups:
+                    weights = layer.attention.weights(tokens, memory, group, made.rotations)
+                    rows = torch.from_numpy(group.rows).to(memory.device)
+                    total[rows] = total[rows].scatter_add(1, group.gather(step_of_token), weights)
+                tokens = layer(tokens, memory, made.layout, made.rotations)
+        if aligned.resampling is not None:
+            total = total @ torch.from_numpy(aligned.resampling.matrix()).to(total)
+        return total / len(self.layers)
+
+
+def concatenate(parts: list[Tensor]) -> Tensor:
+    """Return the parts (n, ...) one after another, without a copy if there is only one."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _spread(residual: Tensor, layout: Layout) -> Tensor:
+    """Put residuals (active tokens, C) at their places among all tokens of the batch; the others are exactly 0."""
+    if layout.active is None:
+        return residual
+    return residual.new_zeros(layout.tokens, residual.shape[1]).index_copy(0, layout.active, residual)
