@@ -12,13 +12,14 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from pave.errors import InputError
+from pave.media.truncation import check_complete
 
 
 def check_file(path: Path) -> None:
-    """Check that ``path`` is a file with something in it.
+    """Check that ``path`` is a whole file with something in it.
 
     Raises:
-        InputError: If it is missing, a folder, or empty.
+        InputError: If it is missing, a folder, empty, or visibly cut off.
     """
     if path.is_dir():
         raise InputError(f"{path}: a folder, not a file; name one file in it")
@@ -26,6 +27,7 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path}: no such file; check the path")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty (0 bytes); copy or record it again")
+    check_complete(path)
 
 
 @contextmanager
@@ -33,14 +35,14 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     """Open a media file for reading and close it afterwards.
 
     Raises:
-        InputError: If it is missing, a folder, empty, cut off before its index, or no media file.
+        InputError: If it is missing, a folder, empty, cut off, or no media file.
     """
     check_file(path)
     try:
         container = av.open(str(path), metadata_errors="ignore")
     except av.error.FFmpegError as error:
         raise InputError(
-            f"{path}: not a media file, or cut off before its index ({reason(error)}); name another or copy it again"
+            f"{path}: not a media file, or damaged at its start ({reason(error)}); name another or copy it again"
         ) from None
     with container:
         yield container

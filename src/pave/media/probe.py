@@ -14,9 +14,7 @@ from av.video.stream import VideoStream
 from pave.errors import InputError
 from pave.media.container import open_media, reason, start_sec_of
 from pave.media.decoding import decoded_frames, frame_rate, header_end_sec, upright_pixels, video_stream
-
-TRUNCATION_SEC = 0.5
-"""A file whose packets end this much earlier than its header promises counts as cut off; less is rounding."""
+from pave.media.truncation import TRUNCATION_SEC
 
 
 @dataclass(frozen=True)
