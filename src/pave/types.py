@@ -128,6 +128,15 @@ class VideoTokens:
         assert self.vision is not None
         return self.vision
 
+    def to(self, device: torch.device | str) -> VideoTokens:
+        """Return a copy whose tokens are on ``device``; times stay on the CPU."""
+        return replace(
+            self,
+            tokens=self.tokens.to(device),
+            vision=None if self.vision is None else self.vision.to(device),
+            tail=self.tail.to(device),
+        )
+
 
 @dataclass(frozen=True)
 class Sample:

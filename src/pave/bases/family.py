@@ -71,6 +71,10 @@ class Family(ABC):
     def join(self, videos: list[VideoTokens], layout: str) -> Any:
         """Lay the videos' tokens in the container that the base's forward expects (``pooler_output``)."""
 
+    @abstractmethod
+    def shapes(self, inputs: Mapping[str, Any]) -> list[tuple[int, tuple[int, int]]]:
+        """Return steps T and grid of each video, from what the base's processor made, before anything is encoded."""
+
     def query_dim(self, place: str) -> int:
         """Width of the queries taken from ``vision`` or ``projected`` places."""
         return self.token_dim if place == "projected" else self.vision_dim

@@ -38,6 +38,10 @@ class LlavaOnevision(Family):
         side = self.config.vision_config.image_size // self.config.vision_config.patch_size
         return (math.ceil(side / 2), math.ceil(side / 2))
 
+    def shapes(self, inputs: Mapping[str, Any]) -> list[tuple[int, tuple[int, int]]]:
+        videos, steps = inputs[self.pixels].shape[:2]
+        return [(steps, self.grid)] * videos
+
     def token_count(self, steps: int, grid: tuple[int, int], layout: str) -> int:
         rows, columns = grid
         return steps * rows * (columns + 1) if layout == "grid" else steps * rows * columns + 1

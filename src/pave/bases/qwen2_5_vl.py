@@ -34,6 +34,10 @@ class Qwen2_5VL(Family):  # noqa: N801
     def placeholder_id(self) -> int:
         return int(self.config.video_token_id)
 
+    def shapes(self, inputs: Mapping[str, Any]) -> list[tuple[int, tuple[int, int]]]:
+        grids = inputs["video_grid_thw"].tolist()
+        return [(steps, (height // self.merge, width // self.merge)) for steps, height, width in grids]
+
     def split(self, core: nn.Module, output: Any, inputs: Mapping[str, Any], vision: bool) -> list[VideoTokens]:
         if inputs.get("mm_token_type_ids") is None:
             raise InputError(
