@@ -101,9 +101,10 @@ class LoraSet:
             self.act(sorted(kinds.pop()) if kinds else [])
             yield {}
             return
-        if self.base.training or self._in_training():
+        if self._in_training():
             raise InputError("patches differ between the samples of a training batch; train on one choice a batch")
         names = {kind: self._joined(kind) for kind in kinds}
+        self._peft.eval()
         self.act(sorted({name for kind in kinds for name in kind}))
         try:
             yield {"adapter_names": [names[kind] for kind in rows for _ in range(repeats)]}

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import torch
-from pave.patches.patch import Patch
 from torch import Tensor
 
 from pave.config import PatchConfig
 from pave.errors import InputError, nearest
+from pave.patches.patch import Patch
 from pave.types import SideChannel, VideoTokens
 
 Side: TypeAlias = Mapping[str, Sequence[SideChannel | None]]
@@ -45,8 +45,20 @@ def check_channels(side: Side, channels: Iterable[str]) -> None:
         if channel not in channels:
             listed = ", ".join(channels) or "none"
             raise InputError(
-                f"no patch reads channel {channel!r}; channels here: {listed}{nearest(channel, channels)}"
+                f"no patch reads channel {channel!r}; those read: {listed}{nearest(channel, channels)}"
             )
+
+
+def entries(side: Side, channel: str, videos: int) -> list[SideChannel | None]:
+    """Return a channel's side channels, one a video; all absent if the channel is not given.
+
+    Raises:
+        InputError: If there is not one entry a video.
+    """
+    given = list(side.get(channel, [None] * videos))
+    if len(given) != videos:
+        raise InputError(f"side[{channel!r}] has {len(given)} entries, the batch {videos} videos; give one a video")
+    return given
 
 
 def choose(choice: Choice, known: Sequence[str], rows: int) -> list[list[str]]:
