@@ -101,7 +101,7 @@ def _write_frames(container, stream, frames: np.ndarray, times_sec: np.ndarray) 
 
 
 def _write_sound(container, stream, sound: np.ndarray, sample_rate: int, start_sec: float) -> None:
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="fltp", layout=stream.layout.name)
+    frame = av.AudioFrame.from_ndarray(sound.T.reshape(1, -1).copy(), format="flt", layout=stream.layout.name)
     frame.sample_rate = sample_rate
     frame.time_base = Fraction(1, sample_rate)
     frame.pts = round(start_sec * sample_rate)

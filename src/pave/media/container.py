@@ -45,6 +45,8 @@ def open_media(path: Path) -> Iterator[InputContainer]:
             f"{path}: not a media file, or damaged at its start ({reason(error)}); name another or copy it again"
         ) from None
     with container:
+        if container.format.name == "tty":
+            raise InputError(f"{path}: plain text, not a media file; name another")
         yield container
 
 

@@ -1,7 +1,7 @@
 """Whether a file is all there, told from the sizes that mp4, mov, wav and avi files state of their own parts.
 
-Decoders make do with what a cut file still holds, down to reporting no sound track where its description was cut off; so
-this is looked at first. Other containers state no such sizes and are judged by their duration when probed.
+Decoders make do with what a cut file still holds, down to reporting no sound track where its description was cut off;
+so this is looked at first. Other containers state no such sizes and are judged by their duration when probed.
 """
 
 from __future__ import annotations
