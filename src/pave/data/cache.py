@@ -1,0 +1,156 @@
+"""What is frozen is computed once: video tokens and side channels of a data set, held in memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from pave.data.features import Features, PreparedVideo
+from pave.data.processor import PaveProcessor
+from pave.data.progress import progress_bar
+from pave.data.side import SideReader
+from pave.errors import InputError
+from pave.model import PaveModel
+from pave.types import Sample, SideChannel, VideoTokens
+
+logger = logging.getLogger(__name__)
+
+GIGABYTE = 10**9
+
+
+@dataclass
+class MediaCache:
+    """Video tokens and side channels by file; filled by :func:`fill_cache`.
+
+    Args:
+        videos: Video file to the video without its pixels, and its video tokens.
+        side: Channel and file to the side channel, ``None`` where the file has no such signal.
+    """
+
+    videos: dict[Path, tuple[PreparedVideo, VideoTokens]] = field(default_factory=dict)
+    side: dict[tuple[str, Path], SideChannel | None] = field(default_factory=dict)
+
+    def side_of(self, sample: Sample, channels: Iterable[str]) -> dict[str, SideChannel | None]:
+        """Return the side channels of a sample."""
+        return {
+            channel: None if (path := sample.side.get(channel)) is None else self.side[channel, path]
+            for channel in channels
+        }
+
+
+def fill_cache(
+    cache: MediaCache,
+    model: PaveModel,
+    processor: PaveProcessor,
+    reader: SideReader,
+    samples: Sequence[Sample],
+    batch_size: int,
+    limit_gb: float,
+) -> None:
+    """Compute what a cache lacks for these samples.
+
+    Args:
+        cache: The cache.
+        model: The model whose frozen video path is run.
+        processor: Its processor.
+        reader: Its encoders.
+        samples: The samples.
+        batch_size: Videos encoded in one call.
+        limit_gb: Memory that the cache may take, in units of 10^9 bytes.
+
+    Raises:
+        InputError: If a file cannot be used, or the cache would outgrow its limit.
+    """
+    paths = _distinct(sample.video for sample in samples)
+    budget = _Budget(limit_gb, _size(cache))
+    _fill_videos(cache, model, processor, [path for path in paths if path not in cache.videos], batch_size, budget)
+    for channel in reader.channels:
+        files = _distinct(sample.side.get(channel) for sample in samples)
+        _fill_side(cache, reader, channel, [path for path in files if (channel, path) not in cache.side], budget)
+
+
+def _fill_videos(
+    cache: MediaCache,
+    model: PaveModel,
+    processor: PaveProcessor,
+    paths: Sequence[Path],
+    batch_size: int,
+    budget: _Budget,
+) -> None:
+    collate = processor.collator("right")
+    budget.start(len(paths), "video tokens")
+    for batch in _batches(paths, batch_size, "encoding videos", "videos"):
+        prepared = [processor.read_video(path) for path in batch]
+        # A prompt that is nothing but the video: all that the frozen video path reads.
+        inputs = collate([Features(video.expansion, video) for video in prepared])
+        del inputs["side"]
+        times_sec = inputs.pop("video_times_sec")
+        inputs = {name: value.to(model.device) for name, value in inputs.items()}
+        for path, video, tokens in zip(batch, prepared, model.encode_videos(inputs, times_sec), strict=True):
+            kept = replace(video, inputs=model.family.without_pixels(video.inputs))
+            cache.videos[path] = (kept, tokens.to("cpu"))
+            budget.add(_video_bytes(tokens))
+
+
+def _fill_side(cache: MediaCache, reader: SideReader, channel: str, paths: Sequence[Path], budget: _Budget) -> None:
+    budget.start(len(paths), f"side channels of {channel}")
+    silent = 0
+    for (path,) in _batches(paths, 1, f"encoding {channel}", "files"):
+        signal = reader.encode(channel, path)
+        cache.side[channel, path] = signal
+        silent += signal is None
+        budget.add(0 if signal is None else _bytes(signal.values))
+    if silent:
+        logger.warning("%d of %d files hold no %s", silent, len(paths), channel)
+
+
+class _Budget:
+    """Stops a cache as soon as it is clear that it will not fit."""
+
+    def __init__(self, limit_gb: float, held: int) -> None:
+        self.limit = limit_gb * GIGABYTE
+        self.held = held
+
+    def start(self, items: int, what: str) -> None:
+        self.items, self.what = items, what
+        self.done, self.before = 0, self.held
+
+    def add(self, size: int) -> None:
+        self.held += size
+        self.done += 1
+        expected = self.before + (self.held - self.before) * self.items / self.done
+        if self.held > self.limit or (expected > self.limit and self.done >= self.items / 10):
+            raise InputError(
+                f"{self.what} of {self.items} files would take about {expected / GIGABYTE:.3g} GB of memory, above the "
+                f"limit of {self.limit / GIGABYTE:.3g} GB; raise the limit, or do not cache them"
+            )
+
+
+def _batches(paths: Sequence[Path], size: int, description: str, unit: str) -> Iterator[Sequence[Path]]:
+    with progress_bar(unit) as bar:
+        task = bar.add_task(description, total=len(paths), note="")
+        for start in range(0, len(paths), size):
+            batch = paths[start : start + size]
+            yield batch
+            bar.advance(task, len(batch))
+
+
+def _distinct(paths: Iterable[Path | None]) -> list[Path]:
+    return list(dict.fromkeys(path for path in paths if path is not None))
+
+
+def _bytes(tensor: torch.Tensor | None) -> int:
+    return 0 if tensor is None else tensor.numel() * tensor.element_size()
+
+
+def _video_bytes(video: VideoTokens) -> int:
+    return _bytes(video.tokens) + _bytes(video.vision) + _bytes(video.tail)
+
+
+def _size(cache: MediaCache) -> int:
+    held = sum(_video_bytes(tokens) for _, tokens in cache.videos.values())
+    return held + sum(_bytes(signal.values) for signal in cache.side.values() if signal is not None)

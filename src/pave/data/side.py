@@ -1,0 +1,76 @@
+"""Side channels of samples: each file through the encoder of its channel, and a count of what is absent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from pave import encoders
+from pave.errors import InputError
+from pave.model import PaveModel
+from pave.types import Sample, SideChannel
+
+logger = logging.getLogger(__name__)
+
+
+class EncodesFiles(Protocol):
+    """What is asked of an encoder here."""
+
+    def encode(self, path: Path) -> SideChannel | None:
+        """Return a file's side channel; ``None`` if the file has no such signal."""
+
+
+class SideReader:
+    """Reads the side channels that a model's patches ask for.
+
+    Args:
+        encoders: Channel to encoder; other channels of a sample are left alone.
+    """
+
+    def __init__(self, encoders: Mapping[str, EncodesFiles]) -> None:
+        self.encoders = dict(encoders)
+        self.silent: dict[str, set[Path]] = {channel: set() for channel in self.encoders}
+
+    @classmethod
+    def from_model(cls, model: PaveModel) -> SideReader:
+        """Build the encoders that a model's patches were made with.
+
+        Raises:
+            InputError: If a patch does not say which encoder it needs, or two disagree about one channel.
+        """
+        settings: dict[str, dict[str, object]] = {}
+        for name, spec in model.specs.items():
+            if spec.patch is None:
+                continue
+            channel = spec.patch.channel
+            preprocessing = model.preprocessing.get(name)
+            if preprocessing is None or preprocessing.encoder is None:
+                raise InputError(
+                    f"patch {name!r} does not say which encoder makes its channel {channel!r}; give preprocessing.encoder"
+                )
+            if settings.setdefault(channel, preprocessing.encoder) != preprocessing.encoder:
+                raise InputError(f"two patches read channel {channel!r} through different encoders; use one of them")
+        return cls({channel: encoders.build(entry) for channel, entry in settings.items()})
+
+    @property
+    def channels(self) -> list[str]:
+        """Channels that are read."""
+        return list(self.encoders)
+
+    def encode(self, channel: str, path: Path) -> SideChannel | None:
+        """Return the side channel of one file, ``None`` if the file has no such signal (said once a channel)."""
+        signal = self.encoders[channel].encode(path)
+        if signal is None:
+            if not self.silent[channel]:
+                logger.warning("%s: holds no %s; such samples run without that channel", path, channel)
+            self.silent[channel].add(path)
+        return signal
+
+    def read(self, sample: Sample) -> dict[str, SideChannel | None]:
+        """Return every channel of a sample; ``None`` where its line names no file or the file has no such signal."""
+        return {
+            channel: None if (path := sample.side.get(channel)) is None else self.encode(channel, path)
+            for channel in self.encoders
+        }
