@@ -41,8 +41,8 @@ def _claim(spec: PatchSpec) -> str:
     with_lora = ", with a LoRA on its language model" if spec.lora is not None else ""
     return (
         f"# A patch for the channel `{spec.patch.channel}`\n\n"
-        f"It reads the side channel `{spec.patch.channel}` and adds a residual to the video tokens of {base}{with_lora}. "
-        "The base's weights are unchanged, and without the channel its answers are unchanged, too.\n"
+        f"It reads the side channel `{spec.patch.channel}` and adds a residual to the video tokens of "
+        f"{base}{with_lora}. The base's weights are unchanged, and without the channel its answers are unchanged, too.\n"
     )
 
 

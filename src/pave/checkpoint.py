@@ -102,7 +102,7 @@ def load_patch(model: PaveModel, source: str | Path, name: str | None, trainable
     if spec.base.model_type != model.record.model_type:
         logger.warning("%s: made for a %s, put on a %s", folder, spec.base.model_type, model.record.model_type)
     if name is None:
-        name = spec.patch.channel if spec.patch is not None else "lora"
+        name = spec.patch.channel if spec.patch is not None else "lora_only"
     patch_state = _read_tensors(folder / WEIGHTS_FILE) if spec.patch is not None else {}
     lora_state = _read_lora(folder, spec) if spec.lora is not None else {}
     trained = [other for other, lora in model.specs.items() if _is_trained(model, other)]

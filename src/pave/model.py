@@ -124,8 +124,9 @@ class PaveModel(nn.Module):
         """
         if name in self.specs:
             raise InputError(f"patch {name!r} is on this model already; choose another name or remove it first")
-        if not name.isidentifier() or hasattr(nn.ModuleDict, name):
-            raise InputError(f"patch name {name!r} cannot be used; choose letters, digits and underscores")
+        # peft mistakes an adapter whose name is a part of "lora_" for its own weights.
+        if not name.isidentifier() or hasattr(nn.ModuleDict, name) or name in "lora_":
+            raise InputError(f"patch name {name!r} cannot be used; choose another of letters, digits and underscores")
         spec = PatchSpec(self.record, self._fitted(config) if config else None, lora)
         if spec.patch is not None:
             self.patches[name] = build(spec.patch).to(self.base.device)
@@ -175,7 +176,7 @@ class PaveModel(nn.Module):
 
         Args:
             source: Where it is.
-            name: Name on this model; by default its channel, or ``lora`` for a LoRA alone.
+            name: Name on this model; by default its channel, or ``lora_only`` for a LoRA alone.
             trainable: Whether its weights are to be trained on.
 
         Raises:
