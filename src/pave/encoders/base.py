@@ -18,8 +18,8 @@ EncoderConfig = TypeVar("EncoderConfig")
 class Encoder(ABC, Generic[EncoderConfig]):
     """Turns a media file into a side channel.
 
-    A subclass sets ``config_class``, a frozen dataclass with a ``type`` whose default is the encoder's registered name,
-    and implements :attr:`width`, :attr:`tokens` and :meth:`encode`; one with weights also overrides the rest.
+    A subclass sets ``config_class``, a frozen dataclass with a ``type`` whose default is the encoder's registered
+    name, and implements :attr:`width`, :attr:`tokens` and :meth:`encode`; one with weights also overrides the rest.
     """
 
     config_class: ClassVar[type[Any]]
@@ -48,7 +48,7 @@ class Encoder(ABC, Generic[EncoderConfig]):
         return 0
 
     def flops(self, duration_sec: float) -> int:
-        """Return the floating-point operations for ``duration_sec`` of media; a multiplication and an addition are two."""
+        """Return the floating-point operations for ``duration_sec`` of media; a multiply-add counts as two."""
         return 0
 
     @abstractmethod

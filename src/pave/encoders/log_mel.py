@@ -70,8 +70,8 @@ class LogMelConfig:
                 )
         if self.spectra < self.frames_per_step:
             raise InputError(
-                f"log_mel: window_sec {self.window_sec} holds fewer than {self.frames_per_step} frames_per_step of fft_sec "
-                f"{self.fft_sec}; lengthen it or ask for fewer"
+                f"log_mel: window_sec {self.window_sec} holds no {self.frames_per_step} spectra of {self.fft_sec} s; "
+                "lengthen it or lower frames_per_step"
             )
 
     @property
