@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -211,10 +212,10 @@ class CrossAttentionPatch(Patch):
         if made.layout.groups:
             tokens, memory = self._queries([video], made), self._memory([video], made)
             step_of_token = torch.arange(len(memory), device=memory.device) // video.side.tokens
-            for layer in self.layers:
+            for layer in cast("Iterable[Layer]", self.layers):
                 for group in made.layout.groups:
                     weights = layer.attention.weights(tokens, memory, group, made.rotations)
-                    rows = torch.from_numpy(group.rows).to(memory.device)
+                    rows = torch.from_numpy(group.rows).to(total.device)
                     total[rows] = total[rows].scatter_add(1, group.gather(step_of_token), weights)
                 tokens = layer(tokens, memory, made.layout, made.rotations)
         if aligned.resampling is not None:
