@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 
 from pave.errors import InputError
 from pave.media.container import open_media, seconds_into, start_sec_of
-from pave.media.decoding import decoded_frames, frame_rate, header_end_sec, upright_pixels, video_stream
+from pave.media.decoding import decoded_frames, frame_rate, upright_pixels, video_stream
 from pave.media.probe import VideoInfo, probe
 
 __all__ = ["Frames", "VideoInfo", "frames_at", "probe", "sample_frames", "uniform_times_sec"]
@@ -79,7 +79,6 @@ def frames_at(path: Path, times_sec: Sequence[float] | np.ndarray) -> Frames:
     shown_sec: list[float] = []
     with open_media(path) as container, open_media(path) as scout:
         cursor = _Cursor(container, scout, path)
-        cursor.check_within(float(unique_sec[-1]))
         which = []
         for time_sec in unique_sec:
             frame_sec, frame = cursor.at(float(time_sec))
@@ -110,12 +109,6 @@ class _Cursor:
         self._shown: VideoFrame | None = None
         self._ahead: VideoFrame | None = None
 
-    def check_within(self, time_sec: float) -> None:
-        """Refuse a time beyond the end that the header states, if it states one, before anything is decoded."""
-        end_sec = header_end_sec(self._container, self._stream)
-        if end_sec is not None:
-            self._check_end(time_sec, end_sec - self._start_sec)
-
     def at(self, time_sec: float) -> tuple[float, VideoFrame]:
         """Return time and picture of the frame on screen at ``time_sec``; calls must come in order of time."""
         if time_sec > self._reached_sec + 2 * self._frame_sec:
@@ -134,12 +127,12 @@ class _Cursor:
         return -math.inf if frame is None else self._time_sec(frame)
 
     def _jump(self, time_sec: float) -> None:
-        key = self._keyframe(time_sec)
-        if key is None or self._packet_sec(key) <= self._reached_sec:
+        found = self._find_keyframe(time_sec)
+        if found is None or found[0] <= self._reached_sec:
             return
-        self._seek(key.pts if key.dts is None else key.dts)
+        self._seek(found[1])
         if self._time_sec(self._shown) > time_sec:
-            # The container's index points past the keyframe; only the way from the start is sure.
+            # Decoding began after the keyframe that was found; only the way from the start is sure.
             self._seek(self._stream.start_time or 0)
 
     def _seek(self, timestamp: int) -> None:
@@ -153,45 +146,43 @@ class _Cursor:
             raise InputError(f"{self._path}: the video has no frames; record or convert it again")
         self._ahead = next(self._frames, None)
 
-    def _keyframe(self, time_sec: float) -> av.Packet | None:
-        """Return the packet of the last keyframe found at or before ``time_sec``, or ``None``.
+    def _find_keyframe(self, time_sec: float) -> tuple[float, int] | None:
+        """Return time and seek target of the last keyframe at or before ``time_sec``, or ``None`` if none is found.
 
         Containers are searched by decoding time, so what they find can be shown later than asked; then one keyframe
         further back is tried.
         """
         stream = self._scout_stream
-        timestamp = self._timestamp(time_sec)
+        target = math.floor((time_sec + self._start_sec) / stream.time_base)
         for _ in range(2):
             try:
-                self._scout.seek(timestamp, stream=stream, backward=True)
-                key = next(
-                    (packet for packet in self._scout.demux(stream) if packet.is_keyframe and packet.pts is not None),
-                    None,
-                )
+                self._scout.seek(target, stream=stream, backward=True)
+                key = next((packet for packet in self._scout.demux(stream) if _is_timed_key(packet)), None)
             except av.error.FFmpegError:
                 return None
-            if key is None or self._packet_sec(key) <= time_sec:
-                return key
-            timestamp = (key.pts if key.dts is None else key.dts) - 1
+            if key is None:
+                return None
+            key_sec = seconds_into(stream, key.pts)
+            if key_sec <= time_sec:
+                return key_sec, target
+            target = min(key.pts, key.pts if key.dts is None else key.dts) - 1
         return None
 
     def _time_sec(self, frame: VideoFrame) -> float:
         return seconds_into(self._stream, frame.pts)
 
-    def _packet_sec(self, packet: av.Packet) -> float:
-        return seconds_into(self._scout_stream, packet.pts)
-
     def _duration_sec(self, frame: VideoFrame) -> float:
         return float(frame.duration * frame.time_base) if frame.duration else self._frame_sec
-
-    def _timestamp(self, time_sec: float) -> int:
-        return math.floor((time_sec + self._start_sec) / self._stream.time_base)
 
     def _check_end(self, time_sec: float, end_sec: float) -> None:
         if time_sec > end_sec + 0.5 * self._frame_sec:
             raise InputError(
                 f"{self._path}: no frame at {time_sec:.3f} s; the video lasts {end_sec:.3f} s, ask for earlier times"
             )
+
+
+def _is_timed_key(packet: av.Packet) -> bool:
+    return packet.is_keyframe and packet.pts is not None
 
 
 def _checked_times(times_sec: Sequence[float] | np.ndarray) -> np.ndarray:
