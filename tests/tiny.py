@@ -55,7 +55,8 @@ TEXT = {
 LLAVA_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }} "
     "{% for part in message['content'] %}{% if part['type'] == 'video' %}<video>{% endif %}{% endfor %}"
-    "{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ '\\n' + part['text'] }}{% endif %}{% endfor %}"
+    "{% for part in message['content'] %}"
+    "{% if part['type'] == 'text' %}{{ '\\n' + part['text'] }}{% endif %}{% endfor %}"
     "<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 QWEN_TEMPLATE = (
@@ -125,6 +126,7 @@ def make_processor(family: str) -> ProcessorMixin:
 
 
 def make_model(family: str, seed: int = 0) -> PreTrainedModel:
+    torch.manual_seed(seed)
     model = _llava() if family == "llava_onevision" else _qwen()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

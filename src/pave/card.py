@@ -42,7 +42,7 @@ def _claim(spec: PatchSpec) -> str:
     return (
         f"# A patch for the channel `{spec.patch.channel}`\n\n"
         f"It reads the side channel `{spec.patch.channel}` and adds a residual to the video tokens of "
-        f"{base}{with_lora}. The base's weights are unchanged, and without the channel its answers are unchanged, too.\n"
+        f"{base}{with_lora}. The base's weights are unchanged; without the channel, so are its answers.\n"
     )
 
 

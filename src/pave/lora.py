@@ -147,7 +147,9 @@ class LoraSet:
     def state(self, name: str) -> dict[str, Tensor]:
         """Return the weights of one LoRA under the names of peft's own files."""
         assert self._peft is not None
-        state: dict[str, Tensor] = get_peft_model_state_dict(self._peft, adapter_name=name)
+        state: dict[str, Tensor] = get_peft_model_state_dict(
+            self._peft, adapter_name=name, save_embedding_layers=False
+        )
         return {key: value.detach().cpu().contiguous() for key, value in state.items()}
 
     @torch.no_grad()

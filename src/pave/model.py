@@ -376,10 +376,13 @@ class PaveModel(nn.Module):
     def _no_split_modules(self) -> Any:
         return self.base._no_split_modules
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+    def activation_checkpointing_enable(self, activation_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
         """Recompute activations of the language model's layers in the backward pass."""
-        self.base.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
+        if hasattr(self.base, "activation_checkpointing_enable"):
+            self.base.activation_checkpointing_enable(activation_checkpointing_kwargs)
+        else:
+            self.base.gradient_checkpointing_enable(activation_checkpointing_kwargs)
 
-    def gradient_checkpointing_disable(self) -> None:
-        """Keep activations again."""
-        self.base.gradient_checkpointing_disable()
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """Former name of :meth:`activation_checkpointing_enable`, which older releases of ``transformers`` call."""
+        self.activation_checkpointing_enable(gradient_checkpointing_kwargs)

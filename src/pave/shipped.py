@@ -54,6 +54,4 @@ def locate(source: str | Path, shipped: dict[str, Path], noun: str, revision: st
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         guess = nearest(name, shipped)
-        raise InputError(
-            f"{noun} {name!r} is no folder and could not be fetched from the hub ({reason}){guess}"
-        ) from None
+        raise InputError(f"{noun} {name!r} is no folder and the hub did not give it ({reason}){guess}") from None
