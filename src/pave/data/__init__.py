@@ -1,3 +1,3 @@
-"""From annotations to batches: samples in JSON lines, the base's own processor, collation, and a cache of frozen parts."""
+"""From annotations to batches: JSON lines, the base's own processor, collation, a cache of what is frozen."""
 
 from __future__ import annotations

@@ -125,8 +125,8 @@ class _Budget:
         expected = self.before + (self.held - self.before) * self.items / self.done
         if self.held > self.limit or (expected > self.limit and self.done >= self.items / 10):
             raise InputError(
-                f"{self.what} of {self.items} files would take about {expected / GIGABYTE:.3g} GB of memory, above the "
-                f"limit of {self.limit / GIGABYTE:.3g} GB; raise the limit, or do not cache them"
+                f"{self.what} of {self.items} files would take about {expected / GIGABYTE:.3g} GB of memory, "
+                f"above the limit of {self.limit / GIGABYTE:.3g} GB; raise the limit, or do not cache them"
             )
 
 

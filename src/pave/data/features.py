@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 from torch import Tensor
 
 from pave.types import SideChannel, VideoTokens
@@ -29,13 +30,13 @@ class PreparedVideo:
 
     Args:
         inputs: The model inputs that belong to the video: pixels, grids, seconds a step.
-        times_sec: Time of each frame (F,), seconds.
+        times_sec: Time of each frame (F,), seconds; an array, so that nobody moves it to an accelerator.
         pattern: Token ids that the chat template writes for a video.
         expansion: What replaces them in each input that has one entry a token, such as ``input_ids``.
     """
 
     inputs: Mapping[str, Tensor]
-    times_sec: Tensor
+    times_sec: np.ndarray
     pattern: tuple[int, ...]
     expansion: Mapping[str, Tensor]
 

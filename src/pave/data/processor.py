@@ -104,7 +104,7 @@ class PaveProcessor:
         expansion = {name: values[begin:end] for name, values in tokenwise.items()}
         return PreparedVideo(
             inputs=inputs,
-            times_sec=torch.as_tensor(frames.times_sec, dtype=torch.float64),
+            times_sec=np.asarray(frames.times_sec, dtype=np.float64),
             pattern=pattern,
             expansion=self._laid_out(expansion, inputs),
         )
@@ -214,7 +214,7 @@ def _difference(plain: Sequence[int], full: Sequence[int], placeholder: int) -> 
     """Find what the base's processor put in place of the template's video.
 
     Returns:
-        The replaced tokens of ``plain``, which hold the placeholder, and begin and end of their replacement in ``full``.
+        The replaced tokens of ``plain``, which hold the placeholder; begin and end of their replacement in ``full``.
     """
     place = plain.index(placeholder)
     begin = 0

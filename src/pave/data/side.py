@@ -48,7 +48,7 @@ class SideReader:
             preprocessing = model.preprocessing.get(name)
             if preprocessing is None or preprocessing.encoder is None:
                 raise InputError(
-                    f"patch {name!r} does not say which encoder makes its channel {channel!r}; give preprocessing.encoder"
+                    f"patch {name!r} does not say which encoder makes channel {channel!r}; give preprocessing.encoder"
                 )
             if settings.setdefault(channel, preprocessing.encoder) != preprocessing.encoder:
                 raise InputError(f"two patches read channel {channel!r} through different encoders; use one of them")

@@ -1,0 +1,3 @@
+"""Training of patches and LoRAs on ``transformers.Trainer``; the base stays as it is."""
+
+from __future__ import annotations

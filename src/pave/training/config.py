@@ -1,0 +1,122 @@
+"""Everything that decides a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pave.config import LoraSpec, PatchConfig, Preprocessing, check_choices
+from pave.errors import InputError
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set of a training mix.
+
+    Args:
+        path: The ``.jsonl`` file, or a folder that holds ``samples.jsonl``.
+        cap: Use at most so many samples, chosen by the seed; ``None`` for all.
+        weight: How often an epoch holds each of them; the fraction is a chance, drawn anew each epoch.
+    """
+
+    path: Path
+    cap: int | None = None
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.cap is not None and self.cap < 1:
+            raise InputError(f"data source {self.path}: cap is {self.cap}; it must be at least 1")
+        if not 0 < self.weight < float("inf"):
+            raise InputError(f"data source {self.path}: weight is {self.weight}; it must be above 0")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run; defaults suit a base of 7 B weights on one accelerator.
+
+    Args:
+        base: A shipped name, a folder or a hub id.
+        out: Where the patch folder is written at the end.
+        data: Data sets.
+        preprocessing: How media become inputs: frames of a video, encoder of the channel.
+        patch: The fusion module; ``None`` for a LoRA alone, the control that never reads a channel.
+        lora: The LoRA on the language model; ``None`` for none.
+        revision: Commit, tag or branch of the base on the hub.
+        steps: Optimiser steps; ``None`` to count in epochs.
+        epochs: Passes over the data, where ``steps`` is ``None``.
+        batch_size: Samples in one forward pass on one device.
+        gradient_accumulation: Forward passes in one step.
+        patch_lr: Peak learning rate of the patch.
+        lora_lr: Peak learning rate of the LoRA.
+        warmup: Share of the steps in which the learning rates rise from 0.
+        scheduler: Course of the learning rates afterwards.
+        weight_decay: AdamW's, on matrices only.
+        max_grad_norm: Gradients are scaled down to this norm.
+        seed: Of initial weights, order of samples and dropout.
+        precision: Of the base, and of arithmetic; the trained weights are float32 throughout.
+        gradient_checkpointing: Compute activations twice instead of keeping them.
+        cache_video_tokens: Compute each video's tokens and each side channel once, before training, and keep them.
+        cache_limit_gb: Memory that they may take, in units of 10^9 bytes.
+        side_dropout: Chance with which a side channel is left out of a sample.
+        workers: Processes that read media while the model trains; none where everything is cached.
+        save_every: Steps between checkpoints.
+        log_every: Steps between entries of the loss curve.
+
+    Raises:
+        InputError: On a value out of range, or if there is nothing to train or to train on.
+    """
+
+    base: str
+    out: Path
+    data: tuple[Source, ...]
+    preprocessing: Preprocessing
+    patch: PatchConfig | None = None
+    lora: LoraSpec | None = field(default_factory=LoraSpec)
+    revision: str | None = None
+    steps: int | None = None
+    epochs: float = 1.0
+    batch_size: int = 8
+    gradient_accumulation: int = 4
+    patch_lr: float = 2e-5
+    lora_lr: float = 2e-5
+    warmup: float = 0.03
+    scheduler: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    seed: int = 0
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    gradient_checkpointing: bool = True
+    cache_video_tokens: bool = False
+    cache_limit_gb: float = 16.0
+    side_dropout: float = 0.0
+    workers: int = 4
+    save_every: int = 500
+    log_every: int = 10
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        if self.patch is None and self.lora is None:
+            raise InputError("train: neither patch nor lora is given; there is nothing to train")
+        if not self.data:
+            raise InputError("train: data is empty; name at least one data set")
+        for name in ("batch_size", "gradient_accumulation", "save_every", "log_every"):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("patch_lr", "lora_lr", "max_grad_norm", "epochs", "cache_limit_gb"):
+            self._check(name, getattr(self, name) > 0, "above 0")
+        for name in ("weight_decay", "workers", "seed"):
+            self._check(name, getattr(self, name) >= 0, "0 or more")
+        for name in ("warmup", "side_dropout"):
+            self._check(name, 0 <= getattr(self, name) < 1, "from 0 up to, not including, 1")
+        self._check("steps", self.steps is None or self.steps >= 1, "at least 1, or null to count in epochs")
+        if self.patch is not None and self.preprocessing.encoder is None:
+            raise InputError(f"train: preprocessing.encoder is missing; say what makes channel {self.patch.channel!r}")
+
+    def _check(self, name: str, holds: bool, range_: str) -> None:
+        if not holds:
+            raise InputError(f"train: {name} is {getattr(self, name)}; it must be {range_}")
+
+    @property
+    def name(self) -> str:
+        """Name of the patch on the model: its channel, or ``lora`` for a LoRA alone."""
+        return self.patch.channel if self.patch is not None else "lora"

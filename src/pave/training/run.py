@@ -1,0 +1,77 @@
+"""The state of an unfinished run on disk: its configuration, its data's hashes, its checkpoints."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pave.config import STAMPS, read_json, to_dict
+from pave.data.files import check_vacant, write_whole
+from pave.errors import InputError
+from pave.training.config import TrainConfig
+from pave.training.facts import data_hash
+from pave.training.trainer import checkpoints
+
+RUN_FILE = "run.json"
+FREE = ("out", "workers", "save_every", "log_every", "cache_limit_gb")
+"""Fields that may change between a run and its continuation: they do not change what is computed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """An unfinished run, in ``<out>.unfinished`` beside the folder that its patch will get.
+
+    Args:
+        config: Its configuration.
+    """
+
+    config: TrainConfig
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps its state until it is done."""
+        return self.config.out.with_name(self.config.out.name + ".unfinished")
+
+    def check(self, resume: bool) -> Path | None:
+        """Check that it may start, and return the checkpoint from which it goes on.
+
+        Args:
+            resume: Whether it may go on from an interrupted run of the same configuration.
+
+        Raises:
+            InputError: If its output folder holds something, or what was interrupted there is another run.
+        """
+        check_vacant(self.config.out)
+        if not (self.folder / RUN_FILE).exists():
+            return None
+        if not resume:
+            raise InputError(f"{self.folder}: holds an interrupted run; resume it, or delete that folder")
+        before = read_json(self.folder / RUN_FILE)
+        for name, value in self._state().items():
+            if before.get(name) != value:
+                raise InputError(
+                    f"{self.folder}: the interrupted run there has {name} {before.get(name)!r}, this one {value!r}; "
+                    "resume with the same configuration and data, or delete that folder"
+                )
+        whole = checkpoints(self.folder)
+        return whole[-1] if whole else None
+
+    def begin(self) -> None:
+        """Write down what the run is, so that a continuation can be compared with it."""
+        write_whole(self.folder / RUN_FILE, json.dumps(self._state(), indent=2) + "\n")
+
+    def end(self) -> None:
+        """Remove the state, once the patch is written."""
+        shutil.rmtree(self.folder)
+
+    def abandon(self) -> None:
+        """Remove the state of a run that could not even reach its first checkpoint."""
+        if self.folder.exists() and not checkpoints(self.folder):
+            self.end()
+
+    def _state(self) -> dict[str, Any]:
+        config = {name: value for name, value in to_dict(self.config).items() if name not in (*FREE, *STAMPS)}
+        return {**config, "data_sha256": [data_hash(source.path) for source in self.config.data]}

@@ -1,0 +1,227 @@
+"""One call from a configuration to a patch folder."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import PartialState
+from transformers import TrainingArguments
+
+from pave.data.cache import MediaCache, fill_cache
+from pave.data.dataset import SampleDataset
+from pave.data.jsonl import read_samples
+from pave.data.processor import PaveProcessor
+from pave.data.side import SideReader
+from pave.errors import InputError
+from pave.model import PaveModel
+from pave.training.config import TrainConfig
+from pave.training.facts import data_hash, loss_curve, trained_sizes, versions
+from pave.training.plan import PlannedDataset, capped, epoch_size, sample_order
+from pave.training.progress import ProgressCallback
+from pave.training.run import Run
+from pave.training.trainer import PaveTrainer
+from pave.types import Sample
+
+logger = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run ended with.
+
+    Args:
+        folder: The patch folder.
+        steps: Optimiser steps, with those before an interruption.
+        loss: Mean loss of the last entry of the loss curve.
+        seconds: Time that this process took.
+        resumed_from: Step at which an interrupted run was taken up again; ``None`` for a fresh one.
+    """
+
+    folder: Path
+    steps: int
+    loss: float
+    seconds: float
+    resumed_from: int | None
+
+
+def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> TrainResult:
+    """Train a patch, or go on with an interrupted run, and write the patch folder.
+
+    Until it is done, a run keeps its state in ``<out>.unfinished``; ``out`` appears whole, at the end.
+
+    Args:
+        config: The run.
+        resume: ``auto`` goes on with an interrupted run of the same configuration; ``never`` refuses to.
+
+    Raises:
+        InputError: If anything in the configuration or the data cannot be used, ``out`` is not empty, or an interrupted
+            run of another configuration is in its place.
+    """
+    started = time.monotonic()
+    run = Run(config)
+    checkpoint = run.check(resume == "auto")
+    sources = [_read(source.path, config, source.cap) for source in config.data]
+    arguments = _arguments(config, _steps(config, [len(samples) for samples in sources]), run.folder)
+    model = build_model(config)
+    reader = _reader(model, config)
+    processor = PaveProcessor.from_model(model)
+    model.to(arguments.device)
+    dataset = _dataset(config, model, processor, reader, [sample for samples in sources for sample in samples])
+    order = sample_order(
+        [len(samples) for samples in sources],
+        [source.weight for source in config.data],
+        arguments.max_steps * _per_step(config),
+        config.seed,
+    )
+    if PartialState().is_main_process:
+        run.begin()
+    PartialState().wait_for_everyone()
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    trainer = PaveTrainer(
+        model,
+        config.name,
+        config.patch_lr,
+        config.lora_lr,
+        config.side_dropout,
+        args=arguments,
+        train_dataset=PlannedDataset(dataset, order),
+        data_collator=processor.collator("right", reader.channels),
+        callbacks=[ProgressCallback()],
+    )
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except InputError:
+        if PartialState().is_main_process:
+            run.abandon()
+        raise
+    seconds = time.monotonic() - started
+    curve = loss_curve(trainer.state.log_history)
+    if PartialState().is_main_process:
+        facts = _facts(config, model, reader, [len(samples) for samples in sources], arguments.max_steps, curve)
+        model.save_patch(config.name, config.out, facts)
+        run.end()
+    PartialState().wait_for_everyone()
+    resumed_from = int(checkpoint.name.rsplit("-", 1)[-1]) if checkpoint else None
+    return TrainResult(config.out, trainer.state.global_step, curve[-1][1], seconds, resumed_from)
+
+
+def build_model(config: TrainConfig) -> PaveModel:
+    """Load the base of a run and add its fresh patch, initialised by the run's seed.
+
+    Raises:
+        InputError: If the base is unknown or the patch does not fit it.
+    """
+    model = PaveModel.from_base(config.base, config.revision, dtype=DTYPES[config.precision])
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        model.add_patch(config.name, config.patch, config.lora, config.preprocessing)
+    return model
+
+
+def _read(path: Path, config: TrainConfig, cap: int | None) -> list[Sample]:
+    channels = [] if config.patch is None else [config.patch.channel]
+    samples = read_samples(path, channels)
+    for sample in samples:
+        if sample.answer is None:
+            raise InputError(f"{sample.source}: the conversation does not end with an answer; training needs one")
+    return [samples[index] for index in capped(len(samples), cap, config.seed)]
+
+
+def _reader(model: PaveModel, config: TrainConfig) -> SideReader:
+    reader = SideReader.from_model(model)
+    if config.patch is not None:
+        width = getattr(reader.encoders[config.patch.channel], "width", None)
+        if width is not None and width != config.patch.side_dim:
+            raise InputError(
+                f"train: patch.side_dim is {config.patch.side_dim}, but its encoder makes features of width {width}; "
+                f"write side_dim: {width}"
+            )
+    return reader
+
+
+def _dataset(
+    config: TrainConfig, model: PaveModel, processor: PaveProcessor, reader: SideReader, samples: list[Sample]
+) -> SampleDataset:
+    if not config.cache_video_tokens:
+        return SampleDataset(samples, processor, reader, answer=True)
+    cache = MediaCache()
+    dataset = SampleDataset(samples, processor, reader, answer=True, cache=cache)
+    fill_cache(cache, model, processor, reader, samples, config.batch_size, config.cache_limit_gb)
+    return dataset
+
+
+def _per_step(config: TrainConfig) -> int:
+    return config.batch_size * config.gradient_accumulation * PartialState().num_processes
+
+
+def _steps(config: TrainConfig, sizes: list[int]) -> int:
+    if config.steps is not None:
+        return config.steps
+    size = epoch_size(sizes, [source.weight for source in config.data])
+    return max(1, math.ceil(config.epochs * size / _per_step(config)))
+
+
+def _arguments(config: TrainConfig, steps: int, folder: Path) -> TrainingArguments:
+    try:
+        return TrainingArguments(
+            output_dir=str(folder),
+            max_steps=steps,
+            per_device_train_batch_size=config.batch_size,
+            gradient_accumulation_steps=config.gradient_accumulation,
+            learning_rate=config.patch_lr,
+            lr_scheduler_type=config.scheduler,
+            warmup_steps=math.ceil(config.warmup * steps),
+            weight_decay=config.weight_decay,
+            max_grad_norm=config.max_grad_norm,
+            seed=config.seed,
+            bf16=config.precision == "bf16",
+            fp16=config.precision == "fp16",
+            save_strategy="steps",
+            save_steps=config.save_every,
+            logging_steps=min(config.log_every, steps),
+            logging_nan_inf_filter=False,
+            report_to="none",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            label_names=["labels"],
+            dataloader_num_workers=0 if config.cache_video_tokens else config.workers,
+            dataloader_pin_memory=torch.cuda.is_available(),
+        )
+    except ValueError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"train: precision {config.precision!r} cannot be used here ({reason})") from None
+
+
+def _facts(
+    config: TrainConfig,
+    model: PaveModel,
+    reader: SideReader,
+    used: list[int],
+    steps: int,
+    curve: list[tuple[int, float]],
+) -> dict[str, Any]:
+    return {
+        "steps": steps,
+        "samples_a_step": _per_step(config),
+        "data": [
+            {"path": str(source.path), "samples": count, "weight": source.weight, "sha256": data_hash(source.path)}
+            for source, count in zip(config.data, used, strict=True)
+        ],
+        "files_without_channel": {channel: len(files) for channel, files in reader.silent.items()},
+        "trained_weights": trained_sizes(model, config.name),
+        "learning_rates": {"patch": config.patch_lr, "lora": config.lora_lr},
+        "seed": config.seed,
+        "precision": config.precision,
+        "loss_first": curve[0][1],
+        "loss_last": curve[-1][1],
+        "versions": versions(),
+    }

@@ -1,0 +1,156 @@
+"""PaveTrainer: ``transformers.Trainer`` that trains one patch, and whose checkpoints hold nothing of the base."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.utils.data import SequentialSampler
+from transformers import Trainer
+from transformers.trainer_callback import PrinterCallback
+
+from pave.checkpoint import LORA_FOLDER, LORA_WEIGHTS_FILE, WEIGHTS_FILE
+from pave.model import PaveModel
+
+PATCH_FOLDER = "patch"
+STAGING_FOLDER = "staging"
+CHECKPOINT_PREFIX = "checkpoint-"
+KEPT_CHECKPOINTS = 2
+
+
+class PaveTrainer(Trainer):
+    """Trains one patch of a model, and its LoRA.
+
+    The data set gives the order of samples; nothing is shuffled here. A checkpoint holds the patch folder and the
+    states of optimiser, scheduler, random numbers and trainer. It is written aside and appears under its name at
+    once, so that what stands there is always whole.
+
+    Args:
+        model: The model.
+        name: The patch to train; every other weight is frozen.
+        patch_lr: Peak learning rate of the patch.
+        lora_lr: Peak learning rate of the LoRA.
+        side_dropout: Chance with which a side channel is left out of a sample.
+        options: As in ``transformers.Trainer``.
+
+    Raises:
+        InputError: If there is no such patch.
+    """
+
+    def __init__(
+        self, model: PaveModel, name: str, patch_lr: float, lora_lr: float, side_dropout: float = 0.0, **options: Any
+    ) -> None:
+        model.set_trainable([name])
+        self.name = name
+        self.patch_lr = patch_lr
+        self.lora_lr = lora_lr
+        self.side_dropout = side_dropout
+        self._drop_step = -1
+        self._drop_rng = np.random.default_rng()
+        self._staging = False
+        super().__init__(model=model, **options)
+        self.remove_callback(PrinterCallback)
+        check_trainable(model, name)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Make AdamW with a learning rate for the patch and one for the LoRA; only matrices decay."""
+        if self.optimizer is None:
+            rates = {"patch": self.patch_lr, "lora": self.lora_lr}
+            groups = []
+            for part, weights in trained_weights(self.model, self.name).items():
+                for decays in (True, False):
+                    members = [weight for weight in weights if (weight.ndim >= 2) == decays]
+                    if members:
+                        decay = self.args.weight_decay if decays else 0.0
+                        groups.append({"params": members, "lr": rates[part], "weight_decay": decay})
+            betas = (self.args.adam_beta1, self.args.adam_beta2)
+            self.optimizer = torch.optim.AdamW(groups, betas=betas, eps=self.args.adam_epsilon)
+        return self.optimizer
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *arguments: Any, **options: Any) -> Any:
+        """Return the loss of a batch, from which some side channels may have been left out."""
+        if self.side_dropout and inputs.get("side"):
+            inputs = {**inputs, "side": self._thinned(inputs["side"])}
+        return super().compute_loss(model, inputs, *arguments, **options)
+
+    def _thinned(self, side: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        # Drawn from the step's own generator, so that a resumed run leaves out the same.
+        if self._drop_step != self.state.global_step:
+            self._drop_step = self.state.global_step
+            self._drop_rng = np.random.default_rng([self.args.seed, self._drop_step, self.args.process_index])
+        return {
+            channel: [None if self._drop_rng.random() < self.side_dropout else entry for entry in entries]
+            for channel, entries in side.items()
+        }
+
+    def _get_train_sampler(self, *arguments: Any) -> SequentialSampler:
+        return SequentialSampler(self.train_dataset)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        folder: str = super()._get_output_dir(trial)
+        return os.path.join(folder, STAGING_FOLDER) if self._staging else folder
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        run = Path(self.args.output_dir)
+        staging = run / STAGING_FOLDER
+        if self.args.should_save:
+            shutil.rmtree(staging, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        self._staging = True
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._staging = False
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            name = f"{CHECKPOINT_PREFIX}{self.state.global_step}"
+            shutil.rmtree(run / name, ignore_errors=True)
+            os.replace(staging / name, run / name)
+            shutil.rmtree(staging)
+            for old in checkpoints(run)[:-KEPT_CHECKPOINTS]:
+                shutil.rmtree(old)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save_patch(self.name, folder / PATCH_FOLDER)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        folder = Path(resume_from_checkpoint) / PATCH_FOLDER
+        if self.name in self.model.patches:
+            self.model.patches[self.name].load_state_dict(load_file(folder / WEIGHTS_FILE))
+        if self.name in self.model.lora.specs:
+            self.model.lora.load_state(self.name, load_file(folder / LORA_FOLDER / LORA_WEIGHTS_FILE))
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Return the whole checkpoints of a run, oldest first."""
+    found = [path for path in run.glob(f"{CHECKPOINT_PREFIX}*") if path.name[len(CHECKPOINT_PREFIX) :].isdigit()]
+    return sorted(found, key=lambda path: int(path.name[len(CHECKPOINT_PREFIX) :]))
+
+
+def trained_weights(model: PaveModel, name: str) -> dict[str, list[Tensor]]:
+    """Return the weights of a patch and of its LoRA."""
+    return {
+        "patch": list(model.patches[name].parameters()) if name in model.patches else [],
+        "lora": model.lora.parameters(name) if name in model.lora.specs else [],
+    }
+
+
+def check_trainable(model: PaveModel, name: str) -> None:
+    """Check that exactly the weights of a patch and its LoRA are trained, which anything that touches a model may break.
+
+    Raises:
+        RuntimeError: If another weight is trained, or one of these is not.
+    """
+    wanted = {id(weight) for weights in trained_weights(model, name).values() for weight in weights}
+    for path, weight in model.named_parameters():
+        if weight.requires_grad != (id(weight) in wanted):
+            state = "trained" if weight.requires_grad else "frozen"
+            raise RuntimeError(f"{path} is {state}, but exactly patch {name!r} and its LoRA are to be trained")
