@@ -35,7 +35,7 @@ def our_name(name: str) -> str:
 
 
 def our_state(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return a reference state under this project's names, without the value projection that the reference never uses."""
+    """Return a reference state under this project's names, without the value projections that it never uses."""
     return {our_name(name): weight for name, weight in weights.items() if ".v_linear." not in name}
 
 

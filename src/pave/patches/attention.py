@@ -46,6 +46,7 @@ class AlignedCrossAttention(nn.Module):
         self.key = nn.Linear(memory_dim, hidden_dim)
         self.value = None if tied else nn.Linear(memory_dim, hidden_dim)
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, tokens: Tensor, memory: Tensor, layout: Layout, rotations: Rotations | None) -> Tensor:
         """Return query tokens plus what they read (tokens, hidden).
 

@@ -41,6 +41,7 @@ class Video:
         return self.queries.shape[0] * self.queries.shape[1]
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def check_batch(
     config: PatchConfig,
     queries: Sequence[Tensor],

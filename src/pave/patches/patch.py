@@ -68,9 +68,9 @@ class Patch(nn.Module, ABC):
         query_times_sec: Sequence[Tensor | Sequence[float]],
         query_grids: Sequence[tuple[int, int]] | None = None,
     ) -> list[Tensor | None]:
-        """Return how much each video step read from each side step (T,K), or ``None`` where the channel is absent.
+        """Return how much each video step read from each side step (T,K), one map a video.
 
-        Rows sum to 1, or to 0 where the step saw nothing. Arguments and errors are those of :meth:`forward`.
+        An absent channel, or one without steps, has ``None``. Rows sum to 1, or to 0 where the step saw nothing. Arguments and errors are those of :meth:`forward`.
         """
 
     @abstractmethod
@@ -129,6 +129,8 @@ class CrossAttentionPatch(Patch):
                 nn.init.zeros_(module.bias)
         nn.init.zeros_(self.norm.weight)
 
+    # Under torch.compile only the dense layers compile, so that a batch of other sizes does not mean another graph.
+    @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator, no-untyped-call]
     def forward(
         self,
         queries: Sequence[Tensor],
@@ -172,6 +174,7 @@ class CrossAttentionPatch(Patch):
         outputs = 2 * queries * (hidden + config.token_dim) * hidden
         return 2 * (config.layers * layer * hidden + inputs + outputs)
 
+    @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator, no-untyped-call]
     def _residuals(self, videos: list[Video]) -> list[Tensor]:
         weight = self.query_projection.weight
         made = plan(self.config, videos, weight)
@@ -188,6 +191,7 @@ class CrossAttentionPatch(Patch):
         pairs = zip(parts, videos, strict=True)
         return [part.view(*video.queries.shape[:2], -1).to(video.queries) for part, video in pairs]
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _queries(self, videos: list[Video], made: Plan) -> Tensor:
         """Return the projected query tokens (tokens, hidden) in the layout's order."""
         tokens = concatenate([video.queries.flatten(0, 1) for video in videos])
@@ -196,6 +200,7 @@ class CrossAttentionPatch(Patch):
         projected: Tensor = self.query_projection(tokens.to(self.query_projection.weight))
         return projected
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _memory(self, videos: list[Video], made: Plan) -> Tensor:
         """Return the projected side tokens (side tokens, memory) that every layer reads."""
         weight = self.key_projection.weight
