@@ -7,6 +7,7 @@ import importlib
 import json
 import sys
 import traceback
+import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def parse(target: Callable[..., Any], command: str, arguments: Sequence[str]) ->
     """
     from jsonargparse import ArgumentError, ArgumentParser
 
-    arguments = [_underscored(argument) for argument in arguments]
+    arguments = _with_flags(target, [_underscored(argument) for argument in arguments])
     if arguments and arguments[0].endswith((".yaml", ".yml")):
         arguments.insert(0, "--config")
     parser = ArgumentParser(prog=command, description=_first_line(target), exit_on_error=False)
@@ -87,6 +88,17 @@ def _underscored(argument: str) -> str:
     """Return ``--max-new-tokens=5`` as ``--max_new_tokens=5``: both spellings are understood."""
     name, equals, value = argument.partition("=")
     return (name.replace("-", "_").replace("__", "--", 1) if name.startswith("--") else name) + equals + value
+
+
+def _with_flags(target: Any, arguments: Sequence[str]) -> list[str]:
+    """Let ``--json`` stand for ``--json true``, and so for every setting that is true or false."""
+    flags = {f"--{name}" for name, hint in typing.get_type_hints(target).items() if hint is bool}
+    spelled: list[str] = []
+    for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        spelled.append(argument)
+        if argument in flags and after.lower() not in ("true", "false"):
+            spelled.append("true")
+    return spelled
 
 
 def _first_line(target: Any) -> str:

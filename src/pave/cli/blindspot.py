@@ -1,0 +1,66 @@
+"""``pave blindspot make`` writes a set of the embedded world; ``pave blindspot train-base`` trains its tiny base."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+
+from pave.cli import parse, print_json
+from pave.errors import InputError, nearest
+
+COMMANDS = {"make": "write films, questions and answers", "train-base": "train the tiny base from scratch"}
+
+
+def main(arguments: list[str]) -> None:
+    """Run ``pave blindspot make`` or ``pave blindspot train-base``."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        listed = "\n".join(f"  {name:<10}  {text}" for name, text in COMMANDS.items())
+        print(f"usage: pave blindspot COMMAND [--option value ...]\n\ncommands:\n{listed}")
+        return
+    name, *rest = arguments
+    if name not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        raise InputError(f"pave blindspot: unknown command {name!r}; known: {known}{nearest(name, COMMANDS)}")
+    parse(make if name == "make" else train_base, f"pave blindspot {name}", rest)
+
+
+def make(track: str, count: int, seed: int, out: Path, workers: int = 2, json: bool = False) -> None:
+    """Write a set: mp4 films with sound, their scenes, and one question a line.
+
+    Args:
+        track: What the questions need: ``see`` (the frames) or ``hear`` (the sound and its timing).
+        count: Number of questions; about four share a clip.
+        seed: Any number; the same seed gives the same set.
+        out: New or empty folder.
+        workers: Processes.
+        json: Print the result as one JSON object.
+    """
+    from pave.blindspot.generate import MakeConfig
+    from pave.blindspot.generate import make as make_set
+    from pave.data.progress import progress_bar
+
+    with progress_bar("clips") as bar:
+        task = bar.add_task(f"filming {track}", total=None, note="")
+        report = make_set(
+            MakeConfig(track=track, count=count, seed=seed, out=out, workers=workers),
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if json:
+        print_json({**dataclasses.asdict(report), "samples": str(report.samples)})
+    else:
+        print(f"{report.questions} questions about {report.clips} clips in {out}; chance {report.blind:.1%}")
+
+
+def train_base(out: Path, seed: int = 0) -> None:
+    """Train the tiny base from scratch and write it with its card.
+
+    Args:
+        out: New or empty folder.
+        seed: Of scenes, initial weights and order.
+    """
+    from pave.blindspot.train_base import BaseConfig
+    from pave.blindspot.train_base import train_base as train
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    train(BaseConfig(out=out, seed=seed))
