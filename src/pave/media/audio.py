@@ -143,7 +143,13 @@ def _soundfile_blocks(path: Path, from_sec: float) -> Iterator[_Block]:
         rate = file.samplerate
         first = min(max(0, math.floor(from_sec * rate)), file.frames)
         file.seek(first)
-        for samples in file.blocks(blocksize=round(PIECE_SEC * rate), dtype="float32", always_2d=True):
+        while first < file.frames:
+            try:
+                samples = file.read(round(PIECE_SEC * rate), dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                raise InputError(_damaged(path, first / rate, error.error_string)) from None
+            if not len(samples):
+                raise InputError(_damaged(path, first / rate, f"the header states {file.frames / rate:.3f} s"))
             yield _Block(first / rate, samples.mean(axis=1), rate)
             first += len(samples)
 
@@ -152,12 +158,17 @@ def _no_sound(path: Path) -> str:
     return f"{path}: no sound could be decoded; it is damaged, empty or no sound file, copy or record it again"
 
 
+def _damaged(path: Path, time_sec: float, why: str) -> str:
+    return f"{path}: sound damaged or cut off at {time_sec:.3f} s ({why.rstrip('.')}); repair or copy it again"
+
+
 def _container_blocks(path: Path, from_sec: float) -> Iterator[_Block]:
     with open_media(path) as container:
         stream = container.streams.audio[0]
         zero_sec = _zero_sec(container, stream)
         from_start = from_sec <= PREROLL_SEC
         time_sec = 0.0
+        decoded = False
         try:
             if not from_start:
                 container.seek(math.floor((zero_sec + from_sec - PREROLL_SEC) / stream.time_base), stream=stream)
@@ -166,14 +177,14 @@ def _container_blocks(path: Path, from_sec: float) -> Iterator[_Block]:
                     if frame.pts is not None:
                         time_sec = float(frame.pts * frame.time_base) - zero_sec
                     yield _Block(time_sec, _mono(frame), frame.sample_rate)
+                    decoded = True
                     time_sec += frame.samples / frame.sample_rate
         except av.error.FFmpegError as error:
-            raise InputError(
-                f"{path}: sound damaged or cut off at {time_sec:.3f} s ({reason(error)}); repair or copy it again"
-            ) from None
-        if time_sec == 0.0 and from_start:
+            raise InputError(_damaged(path, time_sec, reason(error))) from None
+        if not decoded and from_start:
             raise InputError(_no_sound(path))
-        _check_end(container, time_sec + zero_sec, path)
+        if decoded:
+            _check_end(container, time_sec + zero_sec, path)
 
 
 def _check_end(container: InputContainer, end_sec: float, path: Path) -> None:
@@ -182,10 +193,7 @@ def _check_end(container: InputContainer, end_sec: float, path: Path) -> None:
         return
     promised_sec = container.duration / av.time_base
     if promised_sec - end_sec > TRUNCATION_SEC:
-        raise InputError(
-            f"{path}: sound damaged or cut off at {end_sec:.3f} s of the {promised_sec:.3f} s that its header states; "
-            "repair or copy it again"
-        )
+        raise InputError(_damaged(path, end_sec, f"the header states {promised_sec:.3f} s"))
 
 
 def _zero_sec(container: InputContainer, stream: AudioStream) -> float:
