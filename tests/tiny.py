@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     LlavaOnevisionConfig,
@@ -27,6 +32,8 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
+from pave.config import LoraSpec, PatchConfig, Preprocessing
+from pave.model import PaveModel
 from pave.types import SideChannel
 
 FAMILIES = ("llava_onevision", "qwen2_5_vl")
@@ -68,20 +75,28 @@ QWEN_TEMPLATE = (
 )
 
 
+FRAMES = 4
+SIDE_DIM = 6
+ENCODER = {"type": "precomputed", "width": SIDE_DIM}
+PATCH = PatchConfig(channel="audio", side_dim=SIDE_DIM, hidden_dim=16, heads=2)
+LORA = LoraSpec(r=4, alpha=8, dropout=0.1)
+PREPROCESSING = Preprocessing(FRAMES, ENCODER)
+
+
 @dataclass
-class ConstantEncoder:
+class CountingEncoder:
     """Stands for an encoder of sound: a fixed signal for each file, absent for a file whose name holds ``silent``."""
 
-    width: int = 6
-    steps: int = 5
     calls: int = 0
 
     def encode(self, path: Path) -> SideChannel | None:
         self.calls += 1
-        if "silent" in path.name:
-            return None
-        generator = torch.Generator().manual_seed(sum(path.name.encode()))
-        return SideChannel(torch.randn(self.steps, 2, self.width, generator=generator), torch.arange(self.steps) * 0.4)
+        return None if "silent" in path.name else side_channel(sum(path.name.encode()))
+
+
+def side_channel(seed: int) -> SideChannel:
+    generator = torch.Generator().manual_seed(seed)
+    return SideChannel(torch.randn(5, 2, SIDE_DIM, generator=generator), torch.arange(5) * 0.4)
 
 
 def make_tokenizer(family: str) -> PreTrainedTokenizerFast:
@@ -196,6 +211,26 @@ def save_base(family: str, folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+@functools.cache
+def base_folder(family: str) -> Path:
+    """Folder of one base a family, written once a process."""
+    folder = Path(tempfile.mkdtemp(prefix=f"tiny-{family}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return save_base(family, folder)
+
+
+def patched(family: str, lora: bool = True, seed: int = 0) -> PaveModel:
+    """A model whose patch and LoRA do something."""
+    model = PaveModel.from_base(base_folder(family))
+    model.add_patch("audio", PATCH, LORA if lora else None, PREPROCESSING)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.requires_grad:
+                weight.add_(torch.randn(weight.shape, generator=generator) * 0.3)
+    return model
+
+
 def write_video(path: Path, seed: int = 0, frames: int = 12, rate: int = 6, height: int = 64, width: int = 64) -> Path:
     """Write a few seconds of moving noise as mp4."""
     rng = np.random.default_rng(seed)
@@ -215,25 +250,25 @@ def write_video(path: Path, seed: int = 0, frames: int = 12, rate: int = 6, heig
 def write_data(folder: Path, count: int = 6, videos: int = 3, **fields: Any) -> Path:
     """Write a data set of ``count`` questions about ``videos`` clips; ``fields`` are added to every line."""
     (folder / "clips").mkdir(parents=True)
+    (folder / "features").mkdir()
     for index in range(videos):
         write_video(folder / "clips" / f"{index:06}.mp4", seed=index)
-    answers = ["red cube", "green ball", "blue ring", "yes"]
-    lines = []
-    for index in range(count):
-        clip = f"clips/{index % videos:06}.mp4"
-        messages = [
-            {"role": "user", "content": f"what made the sound {['first', 'left', 'right'][index % 3]} ?"},
-            {"role": "assistant", "content": answers[index % 4]},
-        ]
-        lines.append(
-            {
-                "id": f"tiny-{index}",
-                "video": clip,
-                "side": {"audio": clip},
-                "messages": messages,
-                "blind": 0.5,
-                **fields,
-            }
-        )
-    (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        signal = side_channel(index)
+        tensors = {"values": signal.values, "times_sec": signal.times_sec}
+        save_file(tensors, folder / "features" / f"{index:06}.safetensors")
+    lines = [json.dumps({**line(index, index % videos), **fields}) + "\n" for index in range(count)]
+    (folder / "samples.jsonl").write_text("".join(lines))
     return folder
+
+
+def line(index: int, clip: int) -> dict[str, Any]:
+    question = f"what made the sound {['first', 'left', 'right'][index % 3]} ?"
+    answer = ["red cube", "green ball", "blue ring", "yes"][index % 4]
+    return {
+        "id": f"tiny-{index}",
+        "video": f"clips/{clip:06}.mp4",
+        "side": {"audio": f"features/{clip:06}.safetensors"},
+        "messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}],
+        "blind": 0.5,
+        "form": ["order", "place"][index % 2],
+    }

@@ -62,8 +62,8 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
         resume: ``auto`` goes on with an interrupted run of the same configuration; ``never`` refuses to.
 
     Raises:
-        InputError: If anything in the configuration or the data cannot be used, ``out`` is not empty, or an interrupted
-            run of another configuration is in its place.
+        InputError: If anything in the configuration or the data cannot be used, ``out`` is not empty, or an
+            interrupted run of another configuration is in its place.
     """
     started = time.monotonic()
     run = Run(config)

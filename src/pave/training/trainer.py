@@ -144,7 +144,7 @@ def trained_weights(model: PaveModel, name: str) -> dict[str, list[Tensor]]:
 
 
 def check_trainable(model: PaveModel, name: str) -> None:
-    """Check that exactly the weights of a patch and its LoRA are trained, which anything that touches a model may break.
+    """Check that exactly the weights of a patch and its LoRA are trained; much that touches a model may break it.
 
     Raises:
         RuntimeError: If another weight is trained, or one of these is not.
