@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
@@ -111,7 +112,7 @@ class AudioEncoder(Encoder[AudioConfig]):
         """Commit on the hub, or a hash of the folder's files."""
         folder = Path(self.config.model)
         if not folder.is_dir():
-            return str(getattr(self._model_config, "_commit_hash", None) or self.config.revision)
+            return str(getattr(self._model_config, "_commit_hash", None) or self.config.revision or "main")
         digest = hashlib.sha256()
         for file in sorted(folder.iterdir()):
             if file.suffix in (".safetensors", ".bin", ".json"):
@@ -188,7 +189,7 @@ class AudioEncoder(Encoder[AudioConfig]):
     def _load(self, loader: Any, **options: Any) -> Any:
         try:
             return loader.from_pretrained(self.config.model, revision=self.config.revision, **options)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             first_line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise InputError(
                 f"audio: model {self.config.model!r} cannot be read ({first_line}); name a hub id or a folder"
