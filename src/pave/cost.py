@@ -18,7 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForImageTextToText, PretrainedConfig, PreTrainedModel
 
 from pave.bases import family_of
-from pave.config import BaseRecord, LoraSpec, PatchConfig
+from pave.config import BaseRecord, LoraSpec, PatchConfig, from_dict
+from pave.encoders import build
+from pave.encoders import registry as encoders
 from pave.errors import InputError
 from pave.model import PaveModel
 
@@ -147,6 +149,56 @@ def count_patch(
         parts.append(Part("LoRA", parameters, 2 * parameters * base.sequence))
     model.remove_patch(_NAME)
     return parts
+
+
+@dataclass(frozen=True)
+class EncoderCost:
+    """Cost of an encoder.
+
+    Args:
+        part: Its parameters, and its operations for the whole of the media.
+        steps: Side steps K that it makes.
+        tokens: Tokens a step N, or ``None`` where only its files tell.
+    """
+
+    part: Part
+    steps: int
+    tokens: int | None
+
+
+def count_encoder(settings: dict[str, Any], seconds: float) -> EncoderCost:
+    """Count an encoder over media of so many seconds; a released model of known size needs no download.
+
+    Args:
+        settings: Of the encoder, with its name under ``type``.
+        seconds: Length of the media.
+
+    Raises:
+        InputError: If the settings are wrong, or its model cannot be read.
+    """
+    if settings.get("type") == "audio" and settings.get("pooling", "mean") == "mean":
+        from pave.encoders import sizes
+
+        if settings.get("model") in sizes.SIZES:
+            config = from_dict(encoders.get("audio").config_class, settings)
+            steps = side_steps(config, seconds)
+            parameters, flops = sizes.count_window(config.model, config.window_sec)
+            return EncoderCost(Part("encoder", parameters, flops * steps), steps, 1)
+    encoder = build(settings)
+    part = Part("encoder", encoder.num_parameters, encoder.flops(seconds))
+    return EncoderCost(part, side_steps(encoder.config, seconds), encoder.tokens)
+
+
+def side_steps(config: Any, seconds: float) -> int:
+    """Return the side steps K that an encoder of these settings makes of so many seconds of media.
+
+    Raises:
+        InputError: If its settings state no ``hop_sec``.
+    """
+    hop_sec = getattr(config, "hop_sec", None)
+    if hop_sec is None:
+        raise InputError(f"encoder {config.type!r} states no hop_sec; add it to its settings to count side steps")
+    return 1 + math.ceil(max(0.0, seconds - getattr(config, "window_sec", hop_sec)) / hop_sec)
 
 
 def _one_step(config: PretrainedConfig, scene: Scene) -> tuple[dict[str, Any], int]:

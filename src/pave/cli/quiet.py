@@ -1,0 +1,17 @@
+"""Keeps the chatter of libraries off the screen of a command; errors and this library's own messages stay."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+
+def quieten() -> None:
+    """Show this library's warnings and errors, one line each, and of transformers and peft only errors."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    for package in ("transformers", "peft"):
+        warnings.filterwarnings("ignore", category=FutureWarning, module=package)
+    logging.basicConfig(level=logging.WARNING, format="pave: %(message)s")
