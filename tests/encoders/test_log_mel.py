@@ -115,6 +115,7 @@ def test_offset_moves_the_sound(tmp_path):
     assert side.times_sec[side.values.amax(dim=(1, 2)) > 0].tolist() == [3.0, 3.25]
 
 
+@pytest.mark.filterwarnings("ignore:At least one mel filter")
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

@@ -15,10 +15,10 @@ RATE = 800
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    samples=st.integers(1, 3_000),
-    window_sec=st.floats(0.05, 2.0),
-    hop_sec=st.floats(0.05, 2.0),
-    cuts=st.lists(st.integers(1, 2_999), max_size=5),
+    samples=st.integers(1, 1_000),
+    window_sec=st.floats(0.05, 1.0),
+    hop_sec=st.floats(0.05, 1.0),
+    cuts=st.lists(st.integers(1, 999), max_size=5),
     batch_size=st.integers(1, 7),
 )
 def test_windows_are_the_slices_of_the_sound_however_it_is_cut(
@@ -42,7 +42,7 @@ def test_windows_are_the_slices_of_the_sound_however_it_is_cut(
         assert set(sound) <= set(found.flatten()), "every sample is in a window"
     if len(found) > 1:
         previous_end = round((len(found) - 2) * hop_sec * RATE) + windows.samples
-        assert previous_end <= samples + 1, "no window begins after the sound is covered"
+        assert previous_end < samples, "no window begins after the sound is covered"
 
 
 def test_times_are_the_centres():

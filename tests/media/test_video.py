@@ -102,8 +102,8 @@ def test_a_flash_of_variable_frame_rate_is_found_at_its_second(tmp_path):
     assert set(frames.times_sec[bright]) == {3.2}
 
 
-def test_only_frames_between_keyframes_and_times_are_decoded(tmp_path, monkeypatch):
-    path = write_media(tmp_path / "long.mp4", grey_frames(400, 16, 16), fps=FPS, gop=20)
+def test_of_an_hour_only_what_leads_from_keyframes_to_the_times_is_decoded(tmp_path, monkeypatch):
+    path = write_media(tmp_path / "hour.mp4", grey_frames(3_600, 16, 16), fps=1, gop=60)
     decoded: list[float] = []
     decode = video.decoded_frames
 
@@ -113,16 +113,39 @@ def test_only_frames_between_keyframes_and_times_are_decoded(tmp_path, monkeypat
             yield frame
 
     monkeypatch.setattr(video, "decoded_frames", counting)
-    frames_at(path, [20.05, 20.55, 38.15])
-
     keys = keyframe_times_sec(path)
-    first, second = keys[keys <= 20.05].max(), keys[keys <= 38.15].max()
-    assert 20.55 < keys[keys > 20.05].min() < second, (
-        "the test wants one keyframe for two times, another for the third"
-    )
-    assert min(decoded) == first and max(decoded) == pytest.approx(38.2)
-    assert len(decoded) == round((20.6 - first) * FPS + 1) + round((38.2 - second) * FPS + 1)
-    assert len(decoded) == len(set(decoded)), "a frame was decoded twice"
+    first, second = keys[10], keys[50]
+    assert keys[11] - first > 9, "the test wants two times after one keyframe"
+
+    frames_at(path, [first + 2.5, first + 8.5, second + 1.5])
+
+    expected = [*np.arange(first, first + 10), *np.arange(second, second + 3)]
+    assert decoded == expected, "from each keyframe to the one frame that shows that the last time is reached"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.mp4", "libx264"),
+        ("a.ts", "libx264"),
+        ("a.flv", "libx264"),
+        ("a.mkv", "libx265"),
+        ("a.avi", "mpeg4"),
+        ("a.mpg", "mpeg2video"),
+        ("b.ts", "mpeg2video"),
+    ],
+)
+def test_jumping_finds_the_frames_that_decoding_everything_finds(tmp_path, name, codec):
+    path = write_media(tmp_path / name, grey_frames(150), fps=25, gop=12, video_codec=codec)
+    everything = frames_at(path, (np.arange(150) + 0.5) / 25)
+    assert len(set(everything.times_sec)) == 150
+    rng = np.random.default_rng(0)
+
+    for _ in range(10):
+        chosen = rng.choice(150, size=3, replace=False)
+        frames = frames_at(path, (chosen + 0.5) / 25)
+        assert np.array_equal(frames.times_sec, everything.times_sec[chosen])
+        assert np.array_equal(frames.pixels, everything.pixels[chosen])
 
 
 def test_damage_after_the_last_time_does_not_matter_and_before_it_is_named(tmp_path):

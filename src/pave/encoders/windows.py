@@ -46,7 +46,10 @@ class Windows:
         """Return the number of windows K over ``samples`` of sound."""
         if samples == 0:
             return 0
-        return 1 + math.ceil(max(0, samples - self.samples) / (self.hop_sec * self.sample_rate))
+        last = math.floor(max(0, samples - self.samples) / (self.hop_sec * self.sample_rate))
+        while self._start(last) + self.samples < samples:
+            last += 1
+        return 1 + last
 
     def times_sec(self, count: int) -> Tensor:
         """Return the centres of the first ``count`` windows (K,)."""

@@ -25,6 +25,9 @@ __all__ = ["Frames", "VideoInfo", "frames_at", "probe", "sample_frames", "unifor
 SAME_INSTANT_SEC = 1e-6
 """A time this close before a frame counts as having reached it: the rounding of times, never a picture's length."""
 
+UNTRUE_AFTER_SEEK = frozenset({"mpeg"})
+"""Containers that time only some of their frames, so that times are guesses after a seek: read from the start."""
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -152,6 +155,8 @@ class _Cursor:
         Containers are searched by decoding time, so what they find can be shown later than asked; then one keyframe
         further back is tried.
         """
+        if self._scout.format.name in UNTRUE_AFTER_SEEK:
+            return None
         stream = self._scout_stream
         target = math.floor((time_sec + self._start_sec) / stream.time_base)
         for _ in range(2):
