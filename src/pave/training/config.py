@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pave.config import LoraSpec, PatchConfig, Preprocessing, check_choices
 from pave.errors import InputError
@@ -18,11 +18,13 @@ class Source:
         path: The ``.jsonl`` file, or a folder that holds ``samples.jsonl``.
         cap: Use at most so many samples, chosen by the seed; ``None`` for all.
         weight: How often an epoch holds each of them; the fraction is a chance, drawn anew each epoch.
+        make: Settings of ``pave blindspot make``, with which ``pave train`` writes the set if it is not there yet.
     """
 
     path: Path
     cap: int | None = None
     weight: float = 1.0
+    make: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.cap is not None and self.cap < 1:
@@ -118,5 +120,5 @@ class TrainConfig:
 
     @property
     def name(self) -> str:
-        """Name of the patch on the model: its channel, or ``lora`` for a LoRA alone."""
-        return self.patch.channel if self.patch is not None else "lora"
+        """Name of the patch on the model: its channel, or ``lora_only`` for a LoRA alone."""
+        return self.patch.channel if self.patch is not None else "lora_only"

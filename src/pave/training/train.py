@@ -183,6 +183,7 @@ def _arguments(config: TrainConfig, steps: int, folder: Path) -> TrainingArgumen
             weight_decay=config.weight_decay,
             max_grad_norm=config.max_grad_norm,
             seed=config.seed,
+            use_cpu=PartialState().default_device.type == "cpu",
             bf16=config.precision == "bf16",
             fp16=config.precision == "fp16",
             save_strategy="steps",

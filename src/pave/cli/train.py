@@ -1,0 +1,60 @@
+"""``pave train``: a patch from a YAML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pave.cli import parse, print_json
+from pave.cli.quiet import quieten
+from pave.config import from_dict
+from pave.errors import InputError
+
+if TYPE_CHECKING:
+    from pave.training.config import Source
+
+
+def main(arguments: list[str]) -> None:
+    """Run ``pave train``."""
+    from pave.training.config import TrainConfig
+
+    as_json = "--json" in arguments
+    config = parse(TrainConfig, "pave train", [argument for argument in arguments if argument != "--json"])
+    from pave.training.train import train
+
+    quieten()
+    for source in config.data:
+        if source.make is not None:
+            _make(source)
+    result = train(config)
+    if as_json:
+        print_json({**dataclasses.asdict(result), "folder": str(result.folder)})
+    else:
+        print(f"{result.folder}: {result.steps} steps, loss {result.loss:.4f}, {result.seconds:.0f} s")
+
+
+def _make(source: Source) -> None:
+    """Write a set of the embedded world, if it is not there yet.
+
+    Raises:
+        InputError: If the settings are wrong, or the set that is there was made with others.
+    """
+    from pave.blindspot.generate import SET_FILE, MakeConfig, make, recipe
+    from pave.data.progress import progress_bar
+
+    assert source.make is not None
+    where = f"data source {source.path}: make"
+    config = from_dict(MakeConfig, {**source.make, "out": str(source.path)}, where)
+    made = Path(source.path) / SET_FILE
+    if made.is_file():
+        found = json.loads(made.read_text(encoding="utf-8"))
+        if found != recipe(config):
+            raise InputError(
+                f"{source.path}: was made with {found}, not {recipe(config)}; remove it or name another path"
+            )
+        return
+    with progress_bar("clips") as bar:
+        task = bar.add_task(f"filming {config.track}", total=None, note="")
+        make(config, lambda done, total: bar.update(task, completed=done, total=total))
