@@ -1,7 +1,7 @@
 """What a base and a patch on it cost: parameters and floating-point operations, exact, from configurations alone.
 
-Everything runs on torch's meta device, which knows shapes and holds no numbers. A multiply-add counts as two operations;
-only matrix products and convolutions count, and attention counts as the full square, also where it is causal.
+Everything runs on torch's meta device, which knows shapes and holds no numbers. A multiply-add counts as two
+operations; only matrix products and convolutions count; attention counts as the full square, also where it is causal.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a model: its parameters, and its floating-point operations for one video and the prompt's prefill."""
+    """One part of a model: its parameters, and its operations for one video and the prompt's prefill."""
 
     name: str
     parameters: int

@@ -94,7 +94,7 @@ def _with_flags(target: Any, arguments: Sequence[str]) -> list[str]:
     """Let ``--json`` stand for ``--json true``, and so for every setting that is true or false."""
     flags = {f"--{name}" for name, hint in typing.get_type_hints(target).items() if hint is bool}
     spelled: list[str] = []
-    for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, after in zip(arguments, [*arguments[1:], ""], strict=False):
         spelled.append(argument)
         if argument in flags and after.lower() not in ("true", "false"):
             spelled.append("true")
