@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from pave.errors import InputError
 from pave.training.config import Source, TrainConfig
 from pave.training.run import Run
 from pave.training.train import train
-from pave.training.trainer import checkpoints
+from pave.training.trainer import PaveTrainer, checkpoints
 from tests.tiny import LORA, PATCH, PREPROCESSING, base_folder, write_data
 
 REPOSITORY = Path(__file__).parents[2]
@@ -130,13 +129,19 @@ def test_interrupted_after_the_last_step_only_writes_the_patch(
 
 def test_half_written_checkpoint_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make_config(tmp_path, "out", steps=6, save_every=2)
-    folder = interrupt(config, monkeypatch)
-    shutil.rmtree(folder / "checkpoint-6")
-    staging = folder / "staging" / "checkpoint-6"
-    shutil.copytree(folder / "checkpoint-4", staging)
-    (staging / "optimizer.pt").write_bytes(b"cut off")
-    result = train(config)
-    assert result.resumed_from == 4
+    save = PaveTrainer._save_optimizer_and_scheduler
+
+    def cut_off(trainer: PaveTrainer, folder: str) -> None:
+        if trainer.state.global_step == 4:
+            (Path(folder) / "optimizer.pt").write_bytes(b"cut off")
+            raise KeyboardInterrupt
+        save(trainer, folder)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(PaveTrainer, "_save_optimizer_and_scheduler", cut_off)
+        train(config)
+    assert list(Run(config).folder.rglob("optimizer.pt"))
+    assert train(config).resumed_from == 2
     assert_same(config.out, train(replace(config, out=tmp_path / "again")).folder)
 
 

@@ -133,6 +133,10 @@ def _read(path: Path, config: TrainConfig, cap: int | None) -> list[Sample]:
     for sample in samples:
         if sample.answer is None:
             raise InputError(f"{sample.source}: the conversation does not end with an answer; training needs one")
+    for channel in channels:
+        absent = sum(sample.side.get(channel) is None for sample in samples)
+        if absent:
+            logger.warning("%s: %d of %d samples name no file for channel %r", path, absent, len(samples), channel)
     return [samples[index] for index in capped(len(samples), cap, config.seed)]
 
 

@@ -1,0 +1,65 @@
+"""A training configuration refuses what cannot work, in the user's words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pave.config import LoraSpec, Preprocessing, from_dict
+from pave.errors import InputError
+from pave.training.config import Source, TrainConfig
+from tests.tiny import PATCH, PREPROCESSING
+
+
+def make(**fields: Any) -> TrainConfig:
+    settings = {"patch": PATCH, "preprocessing": PREPROCESSING, "data": (Source(Path("set")),), **fields}
+    return TrainConfig(base="base", out=Path("out"), **settings)
+
+
+def test_name_is_the_channel_or_lora() -> None:
+    assert make().name == "audio"
+    assert make(patch=None, preprocessing=Preprocessing(8)).name == "lora"
+
+
+def test_reads_what_a_file_would_hold() -> None:
+    data = {
+        "base": "blindspot",
+        "out": "out",
+        "data": [{"path": "set", "cap": 10}, {"path": "more", "weight": 2}],
+        "preprocessing": {"frames": 8, "encoder": {"type": "log_mel"}},
+        "patch": {"channel": "audio", "side_dim": 64},
+    }
+    config = from_dict(TrainConfig, data, "hear.yaml")
+    assert config.data == (Source(Path("set"), 10), Source(Path("more"), None, 2.0))
+    assert config.lora == LoraSpec() and config.out == Path("out")
+    with pytest.raises(InputError, match="hear.yaml: unknown key 'patch_rl' in train; did you mean 'patch_lr'"):
+        from_dict(TrainConfig, {**data, "patch_rl": 1e-3}, "hear.yaml")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"patch": None, "lora": None}, "neither patch nor lora"),
+        ({"data": ()}, "data is empty"),
+        ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
+        ({"patch_lr": 0.0}, "patch_lr is 0.0; it must be above 0"),
+        ({"lora_lr": float("nan")}, "lora_lr is nan; it must be above 0"),
+        ({"weight_decay": -1.0}, "weight_decay is -1.0; it must be 0 or more"),
+        ({"side_dropout": 1.0}, "side_dropout is 1.0; it must be from 0 up to, not including, 1"),
+        ({"steps": 0}, "steps is 0; it must be at least 1, or null to count in epochs"),
+        ({"precision": "fp8"}, "precision is 'fp8'; choose from 'fp32', 'bf16', 'fp16'"),
+        ({"preprocessing": Preprocessing(8)}, "preprocessing.encoder is missing; say what makes channel 'audio'"),
+    ],
+)
+def test_bad_values_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make(**fields)
+
+
+def test_bad_sources_are_refused() -> None:
+    with pytest.raises(InputError, match="data source set: cap is 0"):
+        Source(Path("set"), cap=0)
+    with pytest.raises(InputError, match="data source set: weight is 0"):
+        Source(Path("set"), weight=0)

@@ -1,0 +1,212 @@
+"""From a configuration to a patch folder: what is trained, what is not, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import pave.training.train as module
+from pave.checkpoint import read_preprocessing, read_spec
+from pave.config import Preprocessing
+from pave.errors import InputError
+from pave.model import PaveModel
+from pave.training.config import Source, TrainConfig
+from pave.training.run import Run
+from pave.training.train import build_model, train
+from tests.tiny import FAMILIES, LORA, PATCH, PREPROCESSING, base_folder, write_data
+
+
+def make_config(folder: Path, family: str = "llava_onevision", **fields: Any) -> TrainConfig:
+    data = folder / "set"
+    if not data.exists():
+        write_data(data, count=5)
+    settings = {
+        "patch": PATCH,
+        "lora": LORA,
+        "preprocessing": PREPROCESSING,
+        "steps": 3,
+        "batch_size": 2,
+        "gradient_accumulation": 1,
+        "patch_lr": 1e-2,
+        "lora_lr": 1e-2,
+        "precision": "fp32",
+        "gradient_checkpointing": False,
+        "workers": 0,
+        "log_every": 1,
+        **fields,
+    }
+    return TrainConfig(base=str(base_folder(family)), out=folder / "out", data=(Source(data),), **settings)
+
+
+def hash_of(model: torch.nn.Module) -> str:
+    """Hash of every weight of a base, LoRAs left out."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        if ".lora_" not in name:
+            digest.update(name.replace(".base_layer", "").encode() + value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def keep_model(monkeypatch: pytest.MonkeyPatch) -> list[PaveModel]:
+    built: list[PaveModel] = []
+
+    def build(config: TrainConfig) -> PaveModel:
+        built.append(build_model(config))
+        return built[0]
+
+    monkeypatch.setattr(module, "build_model", build)
+    return built
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_trains_the_patch_and_nothing_of_the_base(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(tmp_path, family)
+    fresh = build_model(config)
+    built = keep_model(monkeypatch)
+    result = train(config)
+    assert (result.folder, result.steps, result.resumed_from) == (config.out, 3, None)
+    assert hash_of(built[0].base) == hash_of(PaveModel.from_base(config.base).base)
+    changed = built[0].patches["audio"].state_dict()
+    assert not torch.equal(changed["norm.weight"], fresh.patches["audio"].state_dict()["norm.weight"])
+    pairs = zip(built[0].lora.parameters("audio"), fresh.lora.parameters("audio"), strict=True)
+    assert any(not torch.equal(after, before) for after, before in pairs)
+    assert not any(weight.requires_grad for name, weight in built[0].base.named_parameters() if ".lora_" not in name)
+
+
+def test_folder_holds_the_patch_and_its_facts(tmp_path: Path) -> None:
+    config = make_config(tmp_path)
+    train(config)
+    spec = read_spec(config.out)
+    assert read_preprocessing(config.out) == PREPROCESSING
+    assert spec.patch is not None and spec.patch.channel == "audio" and spec.lora == LORA
+    facts = spec.training
+    assert facts["steps"] == 3 and facts["seed"] == 0 and facts["samples_a_step"] == 2
+    assert facts["data"][0]["samples"] == 5 and len(facts["data"][0]["sha256"]) == 64
+    assert facts["loss_first"] > 0 and "torch" in facts["versions"]
+    loaded = PaveModel.from_pretrained(config.out)
+    assert facts["trained_weights"]["patch"] == sum(weight.numel() for weight in loaded.patches.parameters())
+    assert not (tmp_path / "out.unfinished").exists()
+
+
+def test_loss_falls(tmp_path: Path) -> None:
+    train(make_config(tmp_path, steps=30, cache_video_tokens=True))
+    facts = read_spec(tmp_path / "out").training
+    assert facts["loss_last"] < facts["loss_first"] / 3
+
+
+def test_cached_and_uncached_runs_are_the_same(tmp_path: Path) -> None:
+    config = make_config(tmp_path, batch_size=1)
+    plain = train(config)
+    cached = train(replace(config, out=tmp_path / "cached", cache_video_tokens=True))
+    assert plain.loss == cached.loss
+
+
+def test_gradient_checkpointing_changes_no_loss(tmp_path: Path) -> None:
+    config = make_config(tmp_path)
+    plain = train(config)
+    checkpointed = train(replace(config, out=tmp_path / "checkpointed", gradient_checkpointing=True))
+    assert plain.loss == pytest.approx(checkpointed.loss, rel=1e-5)
+
+
+def test_half_precision_keeps_trained_weights_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = keep_model(monkeypatch)
+    train(make_config(tmp_path, precision="bf16"))
+    assert built[0].dtype == torch.bfloat16
+    assert {weight.dtype for weight in built[0].parameters() if weight.requires_grad} == {torch.float32}
+
+
+def test_lora_alone_reads_no_channel(tmp_path: Path) -> None:
+    config = make_config(tmp_path, patch=None, preprocessing=Preprocessing(4))
+    train(config)
+    assert read_spec(config.out).patch is None
+    assert not (config.out / "patch.safetensors").exists()
+    assert PaveModel.from_pretrained(config.out).load_patch(config.out, "again") == "again"
+
+
+def test_patch_alone(tmp_path: Path) -> None:
+    config = make_config(tmp_path, lora=None)
+    train(config)
+    assert read_spec(config.out).lora is None and not (config.out / "lora").exists()
+
+
+def test_epochs_count_batches(tmp_path: Path) -> None:
+    assert train(make_config(tmp_path, steps=None, epochs=1.5, batch_size=2)).steps == 4
+
+
+def test_workers_read_the_same(tmp_path: Path) -> None:
+    config = make_config(tmp_path)
+    with_workers = train(replace(config, out=tmp_path / "workers", workers=2))
+    assert train(config).loss == with_workers.loss
+
+
+def test_absent_channels_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = make_config(tmp_path)
+    lines = [json.loads(text) for text in (tmp_path / "set" / "samples.jsonl").read_text().splitlines()]
+    for line in lines[:3]:
+        line["side"] = {"audio": None}
+    (tmp_path / "set" / "samples.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with caplog.at_level(logging.INFO, "pave"):
+        assert train(config).loss > 0
+    assert "3 of 5 samples name no file for channel 'audio'" in caplog.text
+
+
+def test_seed_decides(tmp_path: Path) -> None:
+    config = make_config(tmp_path)
+    one, same, other = (
+        train(replace(config, out=tmp_path / name, seed=seed))
+        for name, seed in (("one", 1), ("same", 1), ("other", 2))
+    )
+    assert one.loss == same.loss != other.loss
+
+
+def refused(config: TrainConfig, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        train(config)
+    assert "\n" not in str(error.value)
+    assert not Run(config).folder.exists()
+
+
+def test_bad_input_leaves_nothing(tmp_path: Path) -> None:
+    config = make_config(tmp_path)
+    wrong_width = replace(PATCH, side_dim=7)
+    refused(
+        replace(config, patch=wrong_width), "side_dim is 7, but its encoder makes .* of width 6; write side_dim: 6"
+    )
+    refused(replace(config, base="nowhere"), "unknown base 'nowhere'")
+    refused(replace(config, data=(Source(tmp_path / "none"),)), "none: no such file")
+    refused(replace(config, cache_video_tokens=True, cache_limit_gb=1e-9), "would take about .* GB")
+    refused(replace(config, patch=replace(PATCH, layout="grid", token_dim=5)), "token_dim is 5")
+    assert not config.out.exists()
+
+
+def test_broken_medium_leaves_nothing(tmp_path: Path) -> None:
+    config = make_config(tmp_path)
+    (tmp_path / "set" / "clips" / "000000.mp4").write_bytes(b"no video")
+    refused(config, "000000.mp4")
+    refused(replace(config, workers=1), "000000.mp4")
+    refused(replace(config, cache_video_tokens=True), "000000.mp4")
+
+
+def test_question_without_an_answer_is_refused(tmp_path: Path) -> None:
+    config = make_config(tmp_path)
+    lines = [json.loads(text) for text in (tmp_path / "set" / "samples.jsonl").read_text().splitlines()]
+    del lines[1]["messages"][1]
+    (tmp_path / "set" / "samples.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    refused(config, "samples.jsonl:2: the conversation does not end with an answer")
+
+
+def test_output_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    config = make_config(tmp_path)
+    config.out.mkdir()
+    (config.out / "notes.txt").touch()
+    refused(config, "out: exists and is not empty")
+    assert [path.name for path in config.out.iterdir()] == ["notes.txt"]

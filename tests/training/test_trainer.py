@@ -1,0 +1,89 @@
+"""PaveTrainer by itself: learning rates, what is trained, and what is left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from transformers import TrainingArguments
+
+from pave.errors import InputError
+from pave.training.progress import ProgressCallback
+from pave.training.trainer import PaveTrainer, check_trainable, checkpoints
+from tests.tiny import PATCH, patched, side_channel
+
+
+def make_trainer(folder: Path, **fields: Any) -> PaveTrainer:
+    arguments = TrainingArguments(str(folder), report_to="none", weight_decay=0.1, disable_tqdm=True, use_cpu=True)
+    model = fields.pop("model", None) or patched("llava_onevision")
+    settings = {"name": "audio", "patch_lr": 1e-3, "lora_lr": 2e-4, "args": arguments, **fields}
+    return PaveTrainer(model, **settings)
+
+
+def test_patch_and_lora_have_their_own_learning_rates(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path)
+    rates = {}
+    decays = {}
+    for group in trainer.create_optimizer().param_groups:
+        for weight in group["params"]:
+            rates[id(weight)], decays[id(weight)] = group["lr"], group["weight_decay"]
+    model = trainer.model
+    assert {rates[id(weight)] for weight in model.patches["audio"].parameters()} == {1e-3}
+    assert {rates[id(weight)] for weight in model.lora.parameters("audio")} == {2e-4}
+    assert len(rates) == sum(weight.requires_grad for weight in model.parameters())
+    for weight in model.patches["audio"].parameters():
+        assert decays[id(weight)] == (0.1 if weight.ndim >= 2 else 0.0)
+
+
+def test_only_the_named_patch_is_trained(tmp_path: Path) -> None:
+    model = patched("llava_onevision")
+    model.add_patch("other", PATCH)
+    make_trainer(tmp_path, model=model)
+    assert not any(weight.requires_grad for weight in model.patches["other"].parameters())
+    assert all(weight.requires_grad for weight in model.patches["audio"].parameters())
+    with pytest.raises(InputError, match="no patch 'audoi'"):
+        make_trainer(tmp_path, model=model, name="audoi")
+
+
+def test_a_trained_base_is_noticed() -> None:
+    model = patched("llava_onevision")
+    check_trainable(model, "audio")
+    weight = next(model.base.parameters())
+    weight.requires_grad_(True)
+    with pytest.raises(RuntimeError, match="is trained, but exactly patch 'audio'"):
+        check_trainable(model, "audio")
+    weight.requires_grad_(False)
+    next(model.patches.parameters()).requires_grad_(False)
+    with pytest.raises(RuntimeError, match="is frozen"):
+        check_trainable(model, "audio")
+
+
+def test_side_channels_are_dropped_at_their_rate_and_the_same_each_time(tmp_path: Path) -> None:
+    signal = side_channel(0)
+    trainers = [make_trainer(tmp_path, side_dropout=0.25) for _ in range(2)]
+    found = []
+    for trainer in trainers:
+        steps = []
+        for step in range(3):
+            trainer.state.global_step = step
+            steps.append([entry is None for entry in trainer._thinned({"audio": [signal] * 2000})["audio"]])
+        found.append(steps)
+    assert found[0] == found[1]
+    assert found[0][0] != found[0][1]
+    assert np.mean(found[0]) == pytest.approx(0.25, abs=0.02)
+
+
+def test_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path)
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(FloatingPointError, match="the loss is .* at step 0; lower the learning rates"):
+            ProgressCallback().on_log(trainer.args, trainer.state, trainer.control, {"loss": bad})
+
+
+def test_checkpoints_are_in_order_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("checkpoint-10", "checkpoint-9", "checkpoint-old", "staging"):
+        (tmp_path / name).mkdir()
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-9", "checkpoint-10"]
+    assert checkpoints(tmp_path / "none") == []
