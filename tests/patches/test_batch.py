@@ -65,5 +65,5 @@ def test_a_channel_without_steps_counts_as_absent() -> None:
 def test_videos_are_packed_in_order_and_never_cut() -> None:
     sizes = [3, 4, 20, 1, 1, 9]
     videos = [Video(torch.zeros(size, 1, 1), None, torch.zeros(size).numpy(), (1, 1)) for size in sizes]
-    runs = [[video.tokens for video in run] for run in pack(videos, 8)]
+    runs = [[video.tokens for video in run] for run in pack(videos, lambda video: video.tokens, 8)]
     assert runs == [[3, 4], [20], [1, 1], [9]]

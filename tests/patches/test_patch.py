@@ -326,3 +326,12 @@ def test_build_finds_the_type_and_names_the_nearest() -> None:
 def test_build_needs_every_width(width: str) -> None:
     with pytest.raises(InputError, match=f"{width} is 0"):
         build(tiny_config(**{width: 0}))
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0)])
+def test_videos_without_tokens(shape: tuple[int, int]) -> None:
+    batch = make_batch([(2, 4, 3, 1)])
+    queries = torch.zeros(*shape, QUERY_DIM, dtype=torch.float64)
+    residuals = trained_patch()([queries, *batch.queries], batch.sides * 2, [torch.arange(shape[0]), *batch.times_sec])
+    assert residuals[0].shape == (*shape, TOKEN_DIM)
+    assert residuals[1].any()

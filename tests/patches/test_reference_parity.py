@@ -88,19 +88,14 @@ def test_full_size_outputs() -> None:
     recipe = data["recipe"]
     weights = recipes.recipe_weights(recipe["seed"], recipe["specs"])
     patch = load_patch(config, {name: torch.from_numpy(array) for name, array in weights.items()})
-    (sizes,) = data["cases"]
-    shapes = {
-        "x": (1, sizes["T_pad"], *sizes["HW"], config.side_dim),
-        "slow_feats": (1, sizes["T_q"], sizes["S_q"], config.query_dim),
-    }
     inputs = {}
-    for name, shape in shapes.items():
+    for name, shape in (("x", recipe["x_shape"]), ("slow_feats", recipe["slow_shape"])):
         array = recipes.recipe_tensor(recipe["seed"], name, shape, 0, 1.7320508)
-        assert recipes.sha256(array) == data["sha256"][name]
+        assert recipes.sha256(array) == recipe["sha256"][name]
         inputs[name] = torch.from_numpy(array)
-    stored = load_file(folder / sizes["file"])
+    stored = load_file(folder / "case_full.safetensors")
     with torch.no_grad():
-        out = run(patch, inputs["x"], sizes["frame_num"], inputs["slow_feats"])
+        out = run(patch, inputs["x"], recipe["frame_num"], inputs["slow_feats"])
     torch.testing.assert_close(out[0, stored["rows"]], stored["out_rows"], atol=2e-5, rtol=1e-5)
 
 

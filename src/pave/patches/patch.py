@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from pave.config import PatchConfig
 from pave.errors import InputError
 from pave.patches.attention import Layer, tie
-from pave.patches.batch import Plan, Video, align, check_batch, pack, plan
+from pave.patches.batch import Video, check_batch, pack
+from pave.patches.plan import Plan, align, plan
 from pave.patches.ragged import Layout
 from pave.types import SideChannel
 
 TOKENS_AT_ONCE = 8192
-"""Without gradients, whole videos go through together up to this many query tokens, which bounds the peak memory."""
+"""Tokens of whole videos that go through together: all that is small in one piece, with a bound on the peak memory."""
 
 
 class Patch(nn.Module, ABC):
@@ -70,7 +71,8 @@ class Patch(nn.Module, ABC):
     ) -> list[Tensor | None]:
         """Return how much each video step read from each side step (T,K), one map a video.
 
-        An absent channel, or one without steps, has ``None``. Rows sum to 1, or to 0 where the step saw nothing. Arguments and errors are those of :meth:`forward`.
+        An absent channel, or one without steps, has ``None``. Rows sum to 1, or to 0 where the step saw nothing.
+        Arguments and errors are those of :meth:`forward`.
         """
 
     @abstractmethod
@@ -142,7 +144,11 @@ class CrossAttentionPatch(Patch):
         videos = check_batch(self.config, queries, sides, query_times_sec, query_grids)
         if torch.is_grad_enabled():
             return self._residuals(videos) if videos else []
-        return [residual for run in pack(videos, TOKENS_AT_ONCE) for residual in self._residuals(run)]
+        return [
+            residual
+            for run in pack(videos, lambda video: video.tokens, TOKENS_AT_ONCE)
+            for residual in self._residuals(run)
+        ]
 
     def attention_maps(
         self,
@@ -170,42 +176,48 @@ class CrossAttentionPatch(Patch):
         layer = projections_a_side * sides * memory + 4 * queries * hidden
         if softmax:
             layer += queries * hidden + 2 * video_tokens * sides
-        inputs = queries * config.query_dim * hidden + side_steps * side_tokens * config.side_dim * memory
+        inputs = (
+            video_steps * video_tokens * config.query_dim * hidden
+            + side_steps * side_tokens * config.side_dim * memory
+        )
         outputs = 2 * queries * (hidden + config.token_dim) * hidden
         return 2 * (config.layers * layer * hidden + inputs + outputs)
 
     @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator, no-untyped-call]
     def _residuals(self, videos: list[Video]) -> list[Tensor]:
-        weight = self.query_projection.weight
-        made = plan(self.config, videos, weight)
-        if made.layout.groups:
-            tokens, memory = self._queries(videos, made), self._memory(videos, made)
-            for layer in self.layers:
-                tokens = layer(tokens, memory, made.layout, made.rotations)
-            if made.layout.restore is not None:
-                tokens = tokens.index_select(0, made.layout.restore)
-            residual = _spread(self.norm(self.output(tokens)), made.layout)
-        else:
-            residual = tie(weight.new_zeros(made.layout.tokens, self.config.token_dim), self.parameters())
-        parts = torch.split(residual, [video.tokens for video in videos])
-        pairs = zip(parts, videos, strict=True)
-        return [part.view(*video.queries.shape[:2], -1).to(video.queries) for part, video in pairs]
+        present = [video for video in videos if video.side is not None]
+        fused = iter(self._fuse(present)) if present else iter(())
+        unused = [] if present else list(self.parameters())
+        return [self._zeros(video, unused) if video.side is None else next(fused) for video in videos]
+
+    def _zeros(self, video: Video, unused: list[nn.Parameter]) -> Tensor:
+        """Return the residual of a video without a side channel, tied to parameters that the batch does not use."""
+        shape = (*video.queries.shape[:2], self.config.token_dim)
+        return tie(video.queries.new_zeros(shape), unused)
+
+    @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator, no-untyped-call]
+    def _fuse(self, videos: list[Video]) -> list[Tensor]:
+        """Return the residuals of videos that all have a side channel."""
+        made = plan(self.config, videos, self.query_projection.weight)
+        tokens, memory = self._queries(videos, made), self._memory(videos, made)
+        for layer in self.layers:
+            tokens = layer(tokens, memory, made.layout, made.rotations)
+        if made.layout.restore is not None:
+            tokens = tokens.index_select(0, made.layout.restore)
+        residual = _spread(self.norm(self.output(tokens)), made.layout)
+        parts = zip(torch.split(residual, [video.tokens for video in videos]), videos, strict=True)
+        return [part.view(*video.queries.shape[:2], -1).to(video.queries) for part, video in parts]
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _queries(self, videos: list[Video], made: Plan) -> Tensor:
         """Return the projected query tokens (tokens, hidden) in the layout's order."""
-        tokens = concatenate([video.queries.flatten(0, 1) for video in videos])
-        if made.layout.order is not None:
-            tokens = tokens.index_select(0, made.layout.order.to(tokens.device))
-        projected: Tensor = self.query_projection(tokens.to(self.query_projection.weight))
-        return projected
+        projected = project(self.query_projection, [video.queries for video in videos])
+        return projected if made.layout.order is None else projected.index_select(0, made.layout.order)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _memory(self, videos: list[Video], made: Plan) -> Tensor:
         """Return the projected side tokens (side tokens, memory) that every layer reads."""
-        weight = self.key_projection.weight
-        sides = [video.side.values.flatten(0, 1).to(weight) for video in videos if video.side is not None]
-        memory: Tensor = self.key_projection(concatenate(sides))
+        memory = project(self.key_projection, [video.channel.values for video in videos])
         return memory if made.blend is None else made.blend.apply(memory)
 
     def _attention_map(self, video: Video) -> Tensor | None:
@@ -216,7 +228,7 @@ class CrossAttentionPatch(Patch):
         total = torch.zeros(len(video.times_sec), aligned.steps, device=self.query_projection.weight.device)
         if made.layout.groups:
             tokens, memory = self._queries([video], made), self._memory([video], made)
-            step_of_token = torch.arange(len(memory), device=memory.device) // video.side.tokens
+            step_of_token = torch.arange(len(memory), device=memory.device) // video.channel.tokens
             for layer in cast("Iterable[Layer]", self.layers):
                 for group in made.layout.groups:
                     weights = layer.attention.weights(tokens, memory, group, made.rotations)
@@ -226,6 +238,17 @@ class CrossAttentionPatch(Patch):
         if aligned.resampling is not None:
             total = total @ torch.from_numpy(aligned.resampling.matrix()).to(total)
         return total / len(self.layers)
+
+
+def project(linear: nn.Linear, features: list[Tensor]) -> Tensor:
+    """Return the projection (tokens, out) of all tokens of the features (steps, tokens a step, in).
+
+    Small features share one product; large ones are not copied together first, since the input may be far wider than
+    the output.
+    """
+    flat = [feature.flatten(0, 1).to(linear.weight) for feature in features]
+    runs = pack(flat, len, TOKENS_AT_ONCE)
+    return concatenate([linear(concatenate(run)) for run in runs])
 
 
 def concatenate(parts: list[Tensor]) -> Tensor:
