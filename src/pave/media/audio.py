@@ -34,6 +34,9 @@ JITTER_SEC = 0.005
 PREROLL_SEC = 1.0
 """Decoded and thrown away before a start in mid-file, so that codecs with memory have settled."""
 
+RESAMPLER_TAIL_SEC = 0.1
+"""Read on after the end of a stretch, so that the resampler's last samples do not fade into silence."""
+
 SOUNDFILE_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".caf", ".flac", ".oga", ".ogg", ".rf64", ".w64", ".wav"})
 
 _told_silent: set[Path] = set()
@@ -244,7 +247,7 @@ def _placed(
         if len(samples):
             yield _Block(start_sec + reached / rate, samples, rate)
             reached += len(samples)
-        if start_sec + reached / rate > end_sec + PREROLL_SEC:
+        if start_sec + reached / rate > end_sec + RESAMPLER_TAIL_SEC:
             return
 
 

@@ -117,7 +117,9 @@ class _Cursor:
         if time_sec > self._reached_sec + 2 * self._frame_sec:
             self._jump(time_sec)
         if self._shown is None:
-            self._restart()
+            self._start()
+        if self._shown is None:
+            raise InputError(f"{self._path}: the video has no frames; record or convert it again")
         while self._ahead is not None and self._time_sec(self._ahead) <= time_sec + SAME_INSTANT_SEC:
             self._shown, self._ahead = self._ahead, next(self._frames, None)
         if self._ahead is None:
@@ -134,19 +136,17 @@ class _Cursor:
         if found is None or found[0] <= self._reached_sec:
             return
         self._seek(found[1])
-        if self._time_sec(self._shown) > time_sec:
+        if self._shown is None or self._time_sec(self._shown) > time_sec + SAME_INSTANT_SEC:
             # Decoding began after the keyframe that was found; only the way from the start is sure.
             self._seek(self._stream.start_time or 0)
 
     def _seek(self, timestamp: int) -> None:
         self._container.seek(timestamp, stream=self._stream, backward=True)
         self._frames = decoded_frames(self._container, self._stream, self._path)
-        self._restart()
+        self._start()
 
-    def _restart(self) -> None:
+    def _start(self) -> None:
         self._shown = next(self._frames, None)
-        if self._shown is None:
-            raise InputError(f"{self._path}: the video has no frames; record or convert it again")
         self._ahead = next(self._frames, None)
 
     def _find_keyframe(self, time_sec: float) -> tuple[float, int] | None:
@@ -158,7 +158,7 @@ class _Cursor:
         if self._scout.format.name in UNTRUE_AFTER_SEEK:
             return None
         stream = self._scout_stream
-        target = math.floor((time_sec + self._start_sec) / stream.time_base)
+        target = math.floor((time_sec + SAME_INSTANT_SEC + self._start_sec) / stream.time_base)
         for _ in range(2):
             try:
                 self._scout.seek(target, stream=stream, backward=True)
@@ -168,7 +168,7 @@ class _Cursor:
             if key is None:
                 return None
             key_sec = seconds_into(stream, key.pts)
-            if key_sec <= time_sec:
+            if key_sec <= time_sec + SAME_INSTANT_SEC:
                 return key_sec, target
             target = min(key.pts, key.pts if key.dts is None else key.dts) - 1
         return None
