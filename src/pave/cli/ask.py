@@ -1,0 +1,157 @@
+"""``pave ask``: a question about one video, with or without patches."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pave.cli import parse, print_json
+from pave.cli.arguments import shell_style
+from pave.cli.quiet import quieten
+from pave.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from pave.data.side import SideReader
+    from pave.model import PaveModel
+    from pave.types import SideChannel
+
+SHIPPED_BASE = "blindspot"
+OWN_SOUND = "audio"
+"""The one channel that a video file holds itself."""
+
+logger = logging.getLogger(__name__)
+
+
+def main(arguments: list[str]) -> None:
+    """Run ``pave ask``."""
+    parse(run, "pave ask", shell_style(run, arguments))
+
+
+def run(
+    video: Path,
+    question: str,
+    base: str | None = None,
+    patch: list[str] | None = None,
+    audio: Path | None = None,
+    side: dict[str, str] | None = None,
+    frames: int | None = None,
+    max_new_tokens: int = 64,
+    json: bool = False,
+) -> None:
+    """Ask a question about a video, with or without patches.
+
+    Args:
+        video: Any video file that PyAV opens.
+        question: The question.
+        base: Shipped name, folder or hub id; by default the one that the first patch was made for.
+        patch: Shipped names, folders or hub ids; none asks the base alone.
+        audio: Sound in a file of its own; by default the video's own sound.
+        side: Files of other side channels, as channel=path.
+        frames: Frames of the video that the base sees; by default what the patches were made with.
+        max_new_tokens: Longest answer.
+        json: Print one JSON object for scripts.
+    """
+    from pave.data.processor import PaveProcessor
+    from pave.data.side import SideReader
+    from pave.media.video import probe
+
+    quieten()
+    if not question.strip():
+        raise InputError("the question is empty; write one after --question")
+    for name, value in (("frames", frames), ("max_new_tokens", max_new_tokens)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} is {value}; it must be at least 1")
+    probe(video)
+    model = load(base, patch or [])
+    reader = SideReader.from_model(model)
+    files = side_files(reader.channels, video, audio, {name: Path(path) for name, path in (side or {}).items()})
+    channels = read_channels(reader, files)
+    processor = PaveProcessor.from_model(model, frames or default_frames(model))
+    answer = ask(model, processor, video, question, channels, max_new_tokens)
+    if json:
+        absent = [channel for channel, signal in channels.items() if signal is None]
+        facts = {"base": model.record.name, "patches": list(model.specs), "absent": absent, "frames": processor.frames}
+        print_json({"answer": answer, "question": question, "video": str(video), **facts})
+    else:
+        print(answer)
+
+
+def load(base: str | None, patches: list[str]) -> PaveModel:
+    """Load a base and patches on the device that there is; without any name, the shipped base.
+
+    Raises:
+        InputError: If one is unknown, or they do not fit one another.
+    """
+    import torch
+
+    from pave.model import PaveModel
+
+    if patches:
+        model = PaveModel.from_pretrained(patches[0], base, dtype="auto")
+    else:
+        model = PaveModel.from_base(base or SHIPPED_BASE, dtype="auto")
+    for patch in patches[1:]:
+        model.load_patch(patch)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def default_frames(model: PaveModel) -> int | None:
+    """Return the frames to sample where neither the user nor a patch says it; ``None`` if a patch does."""
+    from pave.blindspot.tiny_base import FRAME_COUNT
+
+    if model.preprocessing:
+        return None
+    return FRAME_COUNT if model.record.name == SHIPPED_BASE else 32
+
+
+def side_files(channels: list[str], video: Path, audio: Path | None, side: dict[str, Path]) -> dict[str, Path | None]:
+    """Return the file of each channel; ``None`` where none is given, but sound comes from the video.
+
+    Raises:
+        InputError: If a file is given for a channel that no patch reads, or twice.
+    """
+    if audio is not None:
+        if OWN_SOUND in side:
+            raise InputError("the sound is given twice, by --audio and by --side audio=; give it once")
+        side = {**side, OWN_SOUND: audio}
+    for channel in side:
+        if channel not in channels:
+            listed = ", ".join(channels) or "none"
+            raise InputError(
+                f"no patch reads channel {channel!r}; channels here: {listed}{nearest(channel, channels)}"
+            )
+    own = {OWN_SOUND: video}
+    return {channel: side.get(channel, own.get(channel)) for channel in channels}
+
+
+def read_channels(reader: SideReader, files: dict[str, Path | None]) -> dict[str, SideChannel | None]:
+    """Encode each channel's file; says which channels are absent and what that means."""
+    channels: dict[str, SideChannel | None] = {}
+    for channel, path in files.items():
+        if path is None:
+            logger.warning("no file for channel %r: its patch does nothing; give --side %s=FILE", channel, channel)
+        channels[channel] = None if path is None else reader.encode(channel, path)
+    return channels
+
+
+def ask(
+    model: PaveModel,
+    processor: Any,
+    video: Any,
+    question: str,
+    channels: dict[str, SideChannel | None],
+    max_new_tokens: int,
+) -> str:
+    """Return the model's greedy answer to one question about a video file or decoded frames."""
+    import torch
+
+    inputs = processor(question, video, channels)
+    moved = {
+        name: value.to(model.device) if isinstance(value, torch.Tensor) else value for name, value in inputs.items()
+    }
+    pixels = model.family.pixels
+    moved[pixels] = moved[pixels].to(model.dtype)
+    ids = model.generate(**moved, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1)
+    answer: str = processor.decode(ids, inputs["input_ids"].shape[1])[0]
+    return answer
