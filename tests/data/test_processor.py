@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from pave.data.processor import PaveProcessor, _metadata
 from pave.errors import InputError
 from pave.media.video import Frames
 from pave.model import PaveModel
-from tests.tiny import FAMILIES, LORA, PREPROCESSING, VIDEO, base_folder, patched, side_channel, write_video
+from tests.tiny import FAMILIES, LORA, PATCH, PREPROCESSING, VIDEO, base_folder, patched, side_channel, write_video
 
 QUESTION = [{"role": "user", "content": "what made the sound ?"}]
 ANSWERED = [*QUESTION, {"role": "assistant", "content": "red cube"}]
@@ -100,9 +101,7 @@ def test_placeholder_in_the_text_is_refused(model: PaveModel) -> None:
 
 def test_grid_layout_fits_its_model(tmp_path: Path) -> None:
     model = PaveModel.from_base(base_folder("llava_onevision"))
-    model.add_patch(
-        "audio", PatchConfig("audio", SIDE_DIM, hidden_dim=16, heads=2, layout="grid"), LORA, PREPROCESSING
-    )
+    model.add_patch("audio", replace(PATCH, layout="grid"), LORA, PREPROCESSING)
     processor = PaveProcessor.from_model(model)
     inputs = processor(QUESTION, write_video(tmp_path / "clip.mp4"), {"audio": side_channel(0)})
     assert int((inputs["input_ids"] == VIDEO).sum()) == 4 * 2 * 3

@@ -18,9 +18,9 @@ def make(**fields: Any) -> TrainConfig:
     return TrainConfig(base="base", out=Path("out"), **settings)
 
 
-def test_name_is_the_channel_or_lora() -> None:
+def test_name_is_the_channel() -> None:
     assert make().name == "audio"
-    assert make(patch=None, preprocessing=Preprocessing(8)).name == "lora"
+    assert make(patch=None, preprocessing=Preprocessing(8)).name == "lora_only"
 
 
 def test_reads_what_a_file_would_hold() -> None:

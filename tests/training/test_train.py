@@ -98,9 +98,9 @@ def test_folder_holds_the_patch_and_its_facts(tmp_path: Path) -> None:
 
 
 def test_loss_falls(tmp_path: Path) -> None:
-    train(make_config(tmp_path, steps=30, cache_video_tokens=True))
+    train(make_config(tmp_path, steps=30, batch_size=5, cache_video_tokens=True))
     facts = read_spec(tmp_path / "out").training
-    assert facts["loss_last"] < facts["loss_first"] / 3
+    assert facts["loss_last"] < facts["loss_first"] / 2
 
 
 def test_cached_and_uncached_runs_are_the_same(tmp_path: Path) -> None:

@@ -99,10 +99,10 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
     )
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except InputError:
+    except InputError as error:
         if PartialState().is_main_process:
             run.abandon()
-        raise
+        raise InputError(_own_words(error)) from error
     seconds = time.monotonic() - started
     curve = loss_curve(trainer.state.log_history)
     if PartialState().is_main_process:
@@ -161,6 +161,11 @@ def _dataset(
     dataset = SampleDataset(samples, processor, reader, answer=True, cache=cache)
     fill_cache(cache, model, processor, reader, samples, config.batch_size, config.cache_limit_gb)
     return dataset
+
+
+def _own_words(error: InputError) -> str:
+    """Return the message without the traceback that a data loader's process puts around it."""
+    return str(error).strip().splitlines()[-1].rpartition("InputError: ")[2]
 
 
 def _per_step(config: TrainConfig) -> int:
