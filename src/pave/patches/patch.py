@@ -142,8 +142,6 @@ class CrossAttentionPatch(Patch):
     ) -> list[Tensor]:
         """See :meth:`Patch.forward`."""
         videos = check_batch(self.config, queries, sides, query_times_sec, query_grids)
-        if torch.is_grad_enabled():
-            return self._residuals(videos) if videos else []
         return [
             residual
             for run in pack(videos, lambda video: video.tokens, TOKENS_AT_ONCE)
