@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -127,8 +128,7 @@ def _predictions(
     model: PaveModel, dataset: SampleDataset, settings: EvalSettings, absent: Counter[str], base_only: bool
 ) -> Iterator[str]:
     collate = dataset.processor.collator("left", dataset.reader.channels)
-    model.eval()
-    with progress_bar("questions") as bar:
+    with progress_bar("questions") as bar, _inference(model):
         task = bar.add_task("answering", total=len(dataset), note="")
         for start in range(0, len(dataset), settings.batch_size):
             indices = range(start, min(start + settings.batch_size, len(dataset)))
@@ -139,6 +139,16 @@ def _predictions(
                 texts = _answers(model, dataset, indices, collate, settings, absent)
             yield from texts
             bar.advance(task, len(indices))
+
+
+@contextmanager
+def _inference(model: PaveModel) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def _answers(

@@ -33,7 +33,8 @@ class Run:
     @property
     def folder(self) -> Path:
         """Where it keeps its state until it is done."""
-        return self.config.out.with_name(self.config.out.name + ".unfinished")
+        out = self.config.out.absolute()
+        return out.with_name(out.name + ".unfinished")
 
     def check(self, resume: bool) -> Path | None:
         """Check that it may start, and return the checkpoint from which it goes on.

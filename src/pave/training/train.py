@@ -83,6 +83,9 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
     )
     if PartialState().is_main_process:
         run.begin()
+        read = ", ".join(reader.channels) or "no channel"
+        steps = arguments.max_steps
+        logger.info("%d samples, %d steps of %d, side: %s", len(dataset), steps, _per_step(config), read)
     PartialState().wait_for_everyone()
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -219,6 +222,7 @@ def _facts(
     steps: int,
     curve: list[tuple[int, float]],
 ) -> dict[str, Any]:
+    silent = {channel: len(files) for channel, files in reader.silent.items()}
     return {
         "steps": steps,
         "samples_a_step": _per_step(config),
@@ -226,7 +230,6 @@ def _facts(
             {"path": str(source.path), "samples": count, "weight": source.weight, "sha256": data_hash(source.path)}
             for source, count in zip(config.data, used, strict=True)
         ],
-        "files_without_channel": {channel: len(files) for channel, files in reader.silent.items()},
         "trained_weights": trained_sizes(model, config.name),
         "learning_rates": {"patch": config.patch_lr, "lora": config.lora_lr},
         "seed": config.seed,
@@ -234,4 +237,6 @@ def _facts(
         "loss_first": curve[0][1],
         "loss_last": curve[-1][1],
         "versions": versions(),
+        # Without a cache not every file was read, or in other processes.
+        **({"files_without_channel": silent} if config.cache_video_tokens else {}),
     }
