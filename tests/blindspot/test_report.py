@@ -25,7 +25,7 @@ class Checker(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.counts[tag] = self.counts.get(tag, 0) + 1
-        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "poster")]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -74,7 +74,7 @@ def checked(page: str) -> Checker:
 def test_stands_alone() -> None:
     page = render_report(report([film(), film()]))
     checker = checked(page)
-    assert len(checker.links) == 2 * (1 + 4)
+    assert len(checker.links) == 2 * (2 + 4)
     assert all(link.startswith("data:") for link in checker.links)
     assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
     assert checker.counts["script"] == 1

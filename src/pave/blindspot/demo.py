@@ -122,7 +122,7 @@ def check_replaceable(out: Path) -> None:
     if foreign or (names and RECORD_FILE not in names):
         held = foreign[0] if foreign else sorted(names)[0]
         raise InputError(
-            f"{out}: holds {held!r}, which no earlier demo made (it would leave {RECORD_FILE}); use --out"
+            f"{out}: holds {held!r} and is not what an earlier demo left (that has {RECORD_FILE}); choose another --out"
         )
 
 
@@ -224,10 +224,9 @@ def _attention(path: Path, model: PaveModel, cache: MediaCache) -> tuple[Any, An
     return None, None
 
 
-def _score(name: str, result: EvalResult) -> Score:
-    return Score(
-        name, result.accuracy, result.interval, {form: row["accuracy"] for form, row in result.by_form.items()}
-    )
+def _score(name: str, source: str, result: EvalResult) -> Score:
+    by_form = {form: row["accuracy"] for form, row in result.by_form.items()}
+    return Score(name, source, result.accuracy, result.interval, by_form)
 
 
 def _command(config: DemoConfig, seed: int) -> str:

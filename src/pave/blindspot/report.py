@@ -110,8 +110,8 @@ The same model, its weights untouched, then answers again with a patch that adds
 <section>
 <h2>Films it was asked about</h2>
 <p class="note">Each film was made for this page. Play one: the line runs over the frames that the model saw, over the
-sound, and over what the patch read. In the bottom grid a row is a frame and a column a moment of the sound; the darker
-a cell, the more that frame took from that moment.</p>
+sound, and over what the patch read. In the bottom grid a row is a frame and a column a moment of the sound; the
+stronger a cell's colour, the more that frame took from that moment.</p>
 {films}
 </section>
 {_footer(report)}
@@ -127,9 +127,9 @@ def _scores(report: Report) -> str:
     bars = "\n".join(_bar(score, index, report.chance) for index, score in enumerate(report.scores))
     chance = (
         f'<p class="note">The dashed line is chance, {_percent(report.chance)}: the best that anyone can do who sees '
-        "every frame and hears nothing. Whiskers are 95 % intervals, by bootstrap over films.</p>"
+        "every frame and hears nothing. Whiskers are 95&#8239;% intervals, by bootstrap over films.</p>"
         if report.chance is not None
-        else '<p class="note">Whiskers are 95 % intervals, by bootstrap over films.</p>'
+        else '<p class="note">Whiskers are 95&#8239;% intervals, by bootstrap over films.</p>'
     )
     return f"""<section class="card scores">
 <h2>{report.count} fresh questions about sound</h2>
@@ -170,7 +170,7 @@ def _film(film: Film, number: int) -> str:
     return f"""<article class="card film">
 <div class="head">
 <video controls playsinline preload="metadata" aria-label="Film {number}"
-src="{_data(film.file, "video/mp4")}"></video>
+poster="{_data(_jpeg(film.pictures[0]), "image/jpeg")}" src="{_data(film.file, "video/mp4")}"></video>
 {_answers(film.answers)}
 </div>
 <div class="timeline" data-duration="{film.duration_sec:.3f}">
