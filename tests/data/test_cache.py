@@ -73,3 +73,22 @@ def test_files_without_the_signal_are_absent_and_counted(case: Case, caplog: pyt
     assert SampleDataset(samples, processor, reader, answer=True, cache=cache)[0].side == {"audio": None}
     said = [record.getMessage() for record in caplog.records]
     assert said == ["silent-0: holds no audio; such samples run without that channel", "2 of 2 files hold no audio"]
+
+
+def test_cache_of_another_kind_is_refused(case: Case) -> None:
+    model, processor, reader, samples = case
+    cache = MediaCache()
+    fill_cache(cache, model, processor, reader, samples, 3, 1.0)
+    with pytest.raises(InputError, match="the cache was made with frames 4, not 6"):
+        fill_cache(cache, model, PaveProcessor.from_model(model, frames=6), reader, samples, 3, 1.0)
+    with pytest.raises(InputError, match="the cache was made with encoder of audio CountingEncoder, not Precomputed"):
+        fill_cache(cache, model, processor, SideReader.from_model(model), samples, 3, 1.0)
+
+
+def test_cache_of_a_bare_base_does_not_serve_a_patch_that_asks_before_the_projector(case: Case) -> None:
+    model, processor, reader, samples = case
+    base = PaveModel.from_base(model.record.name)
+    cache = MediaCache()
+    fill_cache(cache, base, PaveProcessor.from_model(base, frames=4), SideReader({}), samples, 3, 1.0)
+    with pytest.raises(InputError, match="lacks features from before the projector"):
+        fill_cache(cache, model, processor, reader, samples, 3, 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,10 +29,24 @@ class MediaCache:
     Args:
         videos: Video file to the video without its pixels, and its video tokens.
         side: Channel and file to the side channel, ``None`` where the file has no such signal.
+        made_with: What decided its content: base, frames, layout, and the encoder of each channel.
     """
 
     videos: dict[Path, tuple[PreparedVideo, VideoTokens]] = field(default_factory=dict)
     side: dict[tuple[str, Path], SideChannel | None] = field(default_factory=dict)
+    made_with: dict[str, str] = field(default_factory=dict)
+
+    def claim(self, settings: Mapping[str, str]) -> None:
+        """Note what decides the content from now on.
+
+        Raises:
+            InputError: If the content was decided otherwise.
+        """
+        for name, value in settings.items():
+            if self.made_with.setdefault(name, value) != value:
+                raise InputError(
+                    f"the cache was made with {name} {self.made_with[name]}, not {value}; use another for this model"
+                )
 
     def side_of(self, sample: Sample, channels: Iterable[str]) -> dict[str, SideChannel | None]:
         """Return the side channels of a sample."""
@@ -63,9 +77,13 @@ def fill_cache(
         limit_gb: Memory that the cache may take, in units of 10^9 bytes.
 
     Raises:
-        InputError: If a file cannot be used, or the cache would outgrow its limit.
+        InputError: If a file cannot be used, the cache would outgrow its limit, or it was filled for a model whose
+            media look otherwise.
     """
+    cache.claim(_settings(model, processor, reader))
     paths = _distinct(sample.video for sample in samples)
+    if _asks_before_projector(model) and any(tokens.vision is None for _, tokens in cache.videos.values()):
+        raise InputError("the cache lacks features from before the projector, which a patch asks for; fill a new one")
     budget = _Budget(limit_gb, _size(cache))
     _fill_videos(cache, model, processor, [path for path in paths if path not in cache.videos], batch_size, budget)
     for channel in reader.channels:
@@ -106,6 +124,18 @@ def _fill_side(cache: MediaCache, reader: SideReader, channel: str, paths: Seque
         budget.add(0 if signal is None else _bytes(signal.values))
     if silent:
         logger.warning("%d of %d files hold no %s", silent, len(paths), channel)
+
+
+def _settings(model: PaveModel, processor: PaveProcessor, reader: SideReader) -> dict[str, str]:
+    encoders = {
+        f"encoder of {channel}": str(getattr(encoder, "config", type(encoder).__name__))
+        for channel, encoder in reader.encoders.items()
+    }
+    return {"base": model.record.name, "frames": str(processor.frames), "layout": processor.layout, **encoders}
+
+
+def _asks_before_projector(model: PaveModel) -> bool:
+    return any(spec.patch is not None and spec.patch.query == "vision" for spec in model.specs.values())
 
 
 class _Budget:
