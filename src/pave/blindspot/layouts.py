@@ -122,9 +122,7 @@ def floating(rng: np.random.Generator) -> Scene:
         position = eye + factor * (seen_at - eye)
         x, y, z = (float(v) for v in position)
         solids.append(
-            Solid(
-                shape, colour, round(float(factor * apparent), 4), (Waypoint(0.0, _rounded((x, y, z), 4)),), _ALWAYS
-            )
+            Solid(shape, colour, round(float(factor * apparent), 4), (Waypoint(0.0, _rounded((x, y, z), 4)),), _ALWAYS)
         )
     return _scene("floating", rng, solids=solids, sounds=_stray_sounds(rng), cameras=(camera, *other_cameras(rng)))
 
@@ -276,9 +274,7 @@ def _wall(slot: str) -> Wall:
     return Wall(_rounded((0.9 * SLOT_X[slot], -0.9, 0.95)), (1.9, 0.15, 1.9))
 
 
-def _behind(
-    wall: Wall, things: list[tuple[str, str]], present: list[tuple[tuple[float, float], ...]]
-) -> list[Solid]:
+def _behind(wall: Wall, things: list[tuple[str, str]], present: list[tuple[tuple[float, float], ...]]) -> list[Solid]:
     """Stand things behind a wall, one behind the other in the wedge that it hides from the main camera."""
     size = 0.55 if len(things) == 1 else 0.42
     solids = []
@@ -308,4 +304,3 @@ def _resting(
 def _rounded(values: tuple[float, ...], digits: int = 3) -> Vector:
     x, y, z = (round(float(v), digits) for v in values)
     return x, y, z
-

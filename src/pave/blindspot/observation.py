@@ -8,10 +8,11 @@ import numpy as np
 
 from pave.blindspot.intersect import box
 from pave.blindspot.render import project
-from pave.blindspot.scene import Scene, Solid, sampled_times
+from pave.blindspot.scene import Camera, Scene, Solid, Vector, sampled_times
 
 PLACES = ("left", "middle", "right")
 NEARNESS = ("near", "between", "far")
+TAKING_TURNS = ("turns", "lit", "blinking", "hidden_turns")
 BIGNESS = ("small", "medium", "big")
 
 
@@ -44,7 +45,7 @@ def sightings(scene: Scene) -> list[Sighting]:
         times = [(k, float(t)) for k, t in enumerate(sampled_times(scene.duration_sec)) if solid.is_present(float(t))]
         shown = [(k, t) for k, t in times if not is_hidden(scene, solid, t)]
         if shown:
-            places = tuple(_place(project(scene.cameras[0], solid.position(t))[0]) for _, t in shown)
+            places = tuple(place_of(scene.cameras[0], solid.position(t)) for _, t in shown)
             seen.append(Sighting(solid, tuple(k for k, _ in shown), places))
     return sorted(seen, key=lambda s: (s.frames[0], PLACES.index(s.places[0]), s.solid.name))
 
@@ -69,13 +70,21 @@ def is_hidden(scene: Scene, solid: Solid, time_sec: float, camera: int = 0) -> b
     return bool(covered.all())
 
 
+def place_of(camera: Camera, point: Vector) -> str:
+    """Return the third of a square picture that a point falls in."""
+    return PLACES[min(2, max(0, int(project(camera, point)[0] * 3)))]
+
+
 def distance(scene: Scene, solid: Solid) -> float:
     """Return the metres from the main camera to a solid's centre at its first waypoint."""
     return float(np.linalg.norm(np.subtract(solid.path[0].position, scene.cameras[0].position)))
 
 
 def describe(scene: Scene) -> str:
-    """Write every fact out, sampled frame by sampled frame: what is seen and where, hidden, heard, and flashes."""
+    """Write every fact out, sampled frame by sampled frame: what is seen and where, hidden, heard, and flashes.
+
+    Where things stand or move all the while, a frame that is as the one before is called ``same``.
+    """
     seen, concealed = sightings(scene), hidden(scene)
     times = sampled_times(scene.duration_sec)
     ranks = _ranks(scene) if scene.layout == "floating" else {}
@@ -85,24 +94,38 @@ def describe(scene: Scene) -> str:
         facts += [f"hidden {solid.name}" for solid in concealed if solid.is_present(float(time))]
         facts += [event.kind for event in scene.sounds if _frame_of(event.onset_sec, times) == index]
         facts += [f"{flash.colour} flash" for flash in scene.flashes if _frame_of(flash.onset_sec, times) == index]
-        parts.append(f"{index + 1} : {' , '.join(facts) or 'nothing'} .")
-    return " ".join(parts)
+        parts.append(_sentence(facts))
+    return " ".join(parts if scene.layout in TAKING_TURNS else _without_repeats(parts))
 
 
 def describe_seen(scene: Scene) -> str:
-    """Write out what the sampled frames show: things and their places, and flashes that a sampled frame catches."""
-    seen, times = sightings(scene), sampled_times(scene.duration_sec)
-    parts = []
-    for index, time in enumerate(times):
-        facts = _seen_at(seen, index, {})
-        facts += [f"{flash.colour} flash" for flash in scene.flashes if flash.is_on(float(time))]
-        parts.append(f"{index + 1} : {' , '.join(facts) or 'nothing'} .")
-    return " ".join(parts)
+    """Write out what the sampled frames show, things, places and flashes, with ``same`` for a frame without news."""
+    return " ".join(_without_repeats(_frames_in_words(scene)))
+
+
+def _frames_in_words(scene: Scene) -> list[str]:
+    seen = sightings(scene)
+    return [
+        _sentence(
+            _seen_at(seen, k, {}) + [f"{flash.colour} flash" for flash in scene.flashes if flash.is_on(float(t))]
+        )
+        for k, t in enumerate(sampled_times(scene.duration_sec))
+    ]
+
+
+def _without_repeats(parts: list[str]) -> list[str]:
+    return ["same ." if k and parts[k - 1] == part else part for k, part in enumerate(parts)]
+
+
+def _sentence(facts: list[str]) -> str:
+    return f"{' , '.join(facts) or 'nothing'} ."
 
 
 def _seen_at(seen: list[Sighting], index: int, ranks: dict[str, str]) -> list[str]:
     return [
-        f"{s.solid.name} {s.places[s.frames.index(index)]}{ranks.get(s.solid.name, '')}" for s in seen if index in s.frames
+        f"{s.solid.name} {s.places[s.frames.index(index)]}{ranks.get(s.solid.name, '')}"
+        for s in seen
+        if index in s.frames
     ]
 
 
@@ -114,7 +137,3 @@ def _ranks(scene: Scene) -> dict[str, str]:
 
 def _frame_of(time_sec: float, times: np.ndarray) -> int:
     return int(np.abs(times - time_sec).argmin())
-
-
-def _place(x: float) -> str:
-    return PLACES[min(2, max(0, int(x * 3)))]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pave.blindspot.intersect import SOLIDS, Hit, box
-from pave.blindspot.scene import COLOURS, Camera, Flash, Scene, Wall
+from pave.blindspot.scene import COLOURS, Camera, Flash, Scene, Vector, Wall
 
 _LIGHT = np.array([-0.42, -0.58, 0.70], np.float32)
 _AMBIENT = np.float32(0.5)
@@ -54,30 +54,32 @@ def render_depth(scene: Scene, times_sec: Sequence[float], width: int, height: i
     return np.stack([_add_solids(scene, time, view, picture.copy(), depth.copy())[1] for time in times_sec])
 
 
-def project(camera: Camera, point: Sequence[float], aspect: float = 1.0) -> tuple[float, float, float]:
+def project(camera: Camera, point: Vector, aspect: float = 1.0) -> tuple[float, float, float]:
     """Return where a point falls in the picture, (x, y) in 0..1 from the top left, and its depth in metres."""
-    view = _view(camera, 2, 2)
-    right, up, forward = view.axes @ (np.asarray(point, np.float32) - view.origin)
+    offset = tuple(p - e for p, e in zip(point, camera.position, strict=True))
+    right, up, forward = (sum(a * o for a, o in zip(axis, offset, strict=True)) for axis in _axes(camera))
     half = math.tan(math.radians(camera.field_of_view_deg) / 2)
-    return float(0.5 + right / forward / half / aspect / 2), float(0.5 - up / forward / half / 2), float(forward)
+    return 0.5 + right / forward / half / aspect / 2, 0.5 - up / forward / half / 2, forward
+
+
+def _axes(camera: Camera) -> tuple[Vector, Vector, Vector]:
+    """Return the camera's right, up and forward directions."""
+    forward_x, forward_y, forward_z = (a - e for a, e in zip(camera.look_at, camera.position, strict=True))
+    level = math.hypot(forward_x, forward_y)
+    length = math.hypot(level, forward_z)
+    sin, cos = forward_z / length, level / length
+    ahead_x, ahead_y = forward_x / level, forward_y / level
+    return (ahead_y, -ahead_x, 0.0), (-ahead_x * sin, -ahead_y * sin, cos), (ahead_x * cos, ahead_y * cos, sin)
 
 
 def _view(camera: Camera, width: int, height: int) -> _View:
-    origin = np.asarray(camera.position, np.float32)
-    forward = _unit(np.asarray(camera.look_at, np.float32) - origin)
-    right = _unit(np.array([forward[1], -forward[0], 0], np.float32))
-    up = np.cross(right, forward)
+    axes = np.array(_axes(camera), np.float32)
+    right, up, forward = axes
     focal = height / 2 / math.tan(math.radians(camera.field_of_view_deg) / 2)
     x = ((np.arange(width) + 0.5 - width / 2) / focal).astype(np.float32)
     y = ((height / 2 - np.arange(height) - 0.5) / focal).astype(np.float32)
-    rays = (
-        forward[:, None, None] + right[:, None, None] * x[None, None, :] + up[:, None, None] * y[None, :, None]
-    ).astype(np.float32)
-    return _View(origin, np.stack([right, up, forward]), rays, focal)
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.sqrt((vector * vector).sum())
+    rays = forward[:, None, None] + right[:, None, None] * x[None, None, :] + up[:, None, None] * y[None, :, None]
+    return _View(np.asarray(camera.position, np.float32), axes, rays, focal)
 
 
 def _state(scene: Scene, time_sec: float) -> tuple[object, ...]:
@@ -110,7 +112,11 @@ def _add_solids(
         rays = view.rays[:, window[0], window[1]].reshape(3, -1)
         if rays.size:
             _paint(
-                picture, depth, window, SOLIDS[solid.shape](view.origin - centre, rays, solid.size), COLOURS[solid.colour]
+                picture,
+                depth,
+                window,
+                SOLIDS[solid.shape](view.origin - centre, rays, solid.size),
+                COLOURS[solid.colour],
             )
     return _light(picture, [flash for flash in scene.flashes if flash.is_on(time_sec)]), depth
 

@@ -79,9 +79,9 @@ def build_model(seed: int) -> LlavaOnevisionForConditionalGeneration:
     tokens = vocabulary()
     config = LlavaOnevisionConfig(
         vision_config=SiglipVisionConfig(
-            hidden_size=128,
-            intermediate_size=384,
-            num_hidden_layers=4,
+            hidden_size=96,
+            intermediate_size=192,
+            num_hidden_layers=3,
             num_attention_heads=4,
             image_size=FRAME_SIZE,
             patch_size=PATCH_SIZE,
@@ -89,8 +89,8 @@ def build_model(seed: int) -> LlavaOnevisionForConditionalGeneration:
         ),
         text_config=Qwen2Config(
             vocab_size=len(tokens),
-            hidden_size=128,
-            intermediate_size=384,
+            hidden_size=96,
+            intermediate_size=256,
             num_hidden_layers=4,
             num_attention_heads=4,
             num_key_value_heads=2,

@@ -15,9 +15,11 @@ SPECIAL = (PAD, UNKNOWN, TURN_START, TURN_END, IMAGE, VIDEO)
 
 TELL = "Tell what you see."
 _ROLES = ("system", "user", "assistant")
-_FACTS = ("nothing", "hidden", "flash", *(str(number) for number in range(1, 9)), ":", ",", ".", "?", "!", "'")
+_FACTS = ("nothing", "same", "hidden", "flash", *(str(number) for number in range(1, 9)), ":", ",", ".", "?", "!", "'")
 _COMMON = "a an and are at be by can do does during first for from had has have hear heard i in it its last me no not "
-_COMMON += "of on or please second see seen sound sounds tell that there they third this to video was were with yes you "
+_COMMON += (
+    "of on or please second see seen sound sounds tell that there they third this to video was were with yes you "
+)
 _COMMON += "big bigger smaller nearer farther up down before next while when who whose"
 
 
@@ -33,7 +35,19 @@ def vocabulary() -> dict[str, int]:
 
 
 def _texts() -> Iterator[str]:
-    yield from (*COLOURS, *SHAPES, *SOUND_KINDS, *NUMBERS, *PLACES, *NEARNESS, *BIGNESS, *_ROLES, *_FACTS, _COMMON, TELL)
+    yield from (
+        *COLOURS,
+        *SHAPES,
+        *SOUND_KINDS,
+        *NUMBERS,
+        *PLACES,
+        *NEARNESS,
+        *BIGNESS,
+        *_ROLES,
+        *_FACTS,
+        _COMMON,
+        TELL,
+    )
     for module in (see, hear, depth, views, blink, both):
         for value in vars(module).values():
             if isinstance(value, tuple) and all(isinstance(text, str) for text in value):

@@ -1,0 +1,156 @@
+"""What the tiny base is trained on: scenes as it would see them, or written out in words, with questions.
+
+A lesson is one token sequence: a prefix (the video's placeholders, or the facts in words) and several questions after
+it. Every question sees the prefix and itself, never another question: its positions go on from the prefix, and the
+attention mask (``block``) keeps it apart. Several questions of one scene thus cost one reading of the scene, and none
+leaks its answer to the next.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from pave.blindspot import layouts
+from pave.blindspot.glimpse import glimpses
+from pave.blindspot.observation import describe, describe_seen
+from pave.blindspot.questions.question import Question
+from pave.blindspot.scene import Scene, sampled_times
+from pave.blindspot.tracks import TRACKS
+from pave.blindspot.vocabulary import TELL, TURN_END, TURN_START, VIDEO, vocabulary, words
+
+PREFIX = 0
+_SHARES = {
+    "turns": 0.34,
+    "together": 0.13,
+    "elsewhere": 0.07,
+    "moving": 0.15,
+    "walled": 0.1,
+    "floating": 0.07,
+    "lit": 0.08,
+    "blinking": 0.03,
+    "hidden_turns": 0.03,
+}
+
+
+@dataclass(frozen=True)
+class VideoShape:
+    """How the base sees a film: so many frames, square, so many pixels a side, so many tokens each."""
+
+    frames: int
+    size: int
+    tokens_per_frame: int
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One training sequence of L tokens.
+
+    Attributes:
+        tokens: (L,) token numbers.
+        block: (L,) 0 for the prefix, 1, 2, ... for the questions.
+        positions: (L,) positions for the language model.
+        learned: (L,) whether the token is part of an answer.
+        forms: The questions' forms, in order.
+        frames: (T, size, size, 3) uint8, or None where the scene is told in words.
+    """
+
+    tokens: np.ndarray
+    block: np.ndarray
+    positions: np.ndarray
+    learned: np.ndarray
+    forms: tuple[str, ...]
+    frames: np.ndarray | None
+
+
+def make_lessons(kind: str, count: int, seed: int, shape: VideoShape, workers: int) -> list[Lesson]:
+    """Return ``count`` lessons of a kind, each from a seed sequence of its own whatever the number of workers.
+
+    Args:
+        kind: ``film`` (all frames, with questions of every track, those of other
+            channels with answers that the frames cannot give) or ``text`` (every fact in words, and questions).
+        count: How many.
+        seed: Where their random streams start.
+        shape: The frames that the base sees.
+        workers: Processes to draw them with.
+    """
+    size = 250
+    jobs = [(kind, range(start, min(start + size, count)), seed, shape) for start in range(0, count, size)]
+    if workers == 1:
+        return [lesson for job in jobs for lesson in _make_some(*job)]
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return [lesson for part in pool.map(_make_some, *zip(*jobs, strict=True)) for lesson in part]
+
+
+def _make_some(kind: str, indices: range, seed: int, shape: VideoShape) -> list[Lesson]:
+    tokens = vocabulary()
+    return [
+        _KINDS[kind](np.random.default_rng([seed, list(_KINDS).index(kind), index]), tokens, shape)
+        for index in indices
+    ]
+
+
+def _scene(rng: np.random.Generator) -> Scene:
+    return layouts.draw(str(rng.choice(list(_SHARES), p=list(_SHARES.values()))), rng)
+
+
+def _film(rng: np.random.Generator, tokens: dict[str, int], shape: VideoShape) -> Lesson:
+    scene = _scene(rng)
+    frames = glimpses(scene, sampled_times(scene.duration_sec, shape.frames), shape.size, rng)
+    questions = [*_questions(scene, rng, 6, 2), Question("tell", TELL, describe_seen(scene), 1.0)]
+    return _assemble(_video(shape), questions, tokens, frames)
+
+
+def _text(rng: np.random.Generator, tokens: dict[str, int], shape: VideoShape) -> Lesson:
+    scene = _scene(rng)
+    return _assemble([TURN_START, "user", *words(describe(scene))], _questions(scene, rng, 3, 4), tokens, None)
+
+
+_KINDS: dict[str, Callable[[np.random.Generator, dict[str, int], VideoShape], Lesson]] = {
+    "film": _film,
+    "text": _text,
+}
+
+
+def _video(shape: VideoShape) -> list[str]:
+    return [TURN_START, "user", *[VIDEO] * (shape.frames * shape.tokens_per_frame + 1)]
+
+
+def _questions(scene: Scene, rng: np.random.Generator, about_frames: int, about_channels: int) -> list[Question]:
+    """Return up to so many questions that the frames answer, and up to so many of each other track."""
+    questions = TRACKS["see"].ask(scene, rng)[:about_frames]
+    for track in TRACKS.values():
+        if track.channels:
+            questions += track.ask(scene, rng)[:about_channels]
+    return questions
+
+
+def _assemble(
+    prefix: list[str], questions: Sequence[Question], tokens: dict[str, int], frames: np.ndarray | None
+) -> Lesson:
+    text, block, positions, learned = (
+        list(prefix),
+        [PREFIX] * len(prefix),
+        list(range(len(prefix))),
+        [False] * len(prefix),
+    )
+    for number, question in enumerate(questions, start=1):
+        asked = [*words(question.text), TURN_END, TURN_START, "assistant"]
+        answered = [*words(question.answer), TURN_END]
+        length = len(asked) + len(answered)
+        text += asked + answered
+        block += [number] * length
+        positions += range(len(prefix), len(prefix) + length)
+        learned += [False] * len(asked) + [True] * len(answered)
+    return Lesson(
+        np.array([tokens[word] for word in text], np.int16),
+        np.array(block, np.int16),
+        np.array(positions, np.int16),
+        np.array(learned),
+        tuple(question.form for question in questions),
+        frames,
+    )
