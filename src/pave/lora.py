@@ -35,6 +35,7 @@ class LoraSet:
         self.trainable: set[str] = set()
         self._peft: PeftModel | None = None
         self._acting: tuple[str, ...] | None = None
+        self._merged: tuple[str, ...] | None = None
 
     def add(self, name: str, spec: LoraSpec, base_name: str) -> None:
         """Add a LoRA whose product is zero, trainable.
@@ -72,6 +73,7 @@ class LoraSet:
     def act(self, names: Sequence[str]) -> None:
         """Let exactly these LoRAs act, summed, on every sample."""
         wanted = tuple(sorted(names))
+        self._check_merged({wanted})
         if self._peft is None or wanted == self._acting:
             return
         if wanted:
@@ -97,6 +99,7 @@ class LoraSet:
             InputError: If samples differ while the model is in training mode.
         """
         kinds = set(rows)
+        self._check_merged({tuple(sorted(kind)) for kind in kinds})
         if self._peft is None or len(kinds) <= 1:
             self.act(sorted(kinds.pop()) if kinds else [])
             yield {}
@@ -113,6 +116,38 @@ class LoraSet:
                 if len(kind) > 1:
                     self._peft.base_model.delete_adapter(name)
             self._acting = None
+
+    @contextmanager
+    def merged(self, names: Sequence[str]) -> Iterator[None]:
+        """Inside this, the products of these LoRAs stand in the base's own weights, so that they cost nothing.
+
+        They then act on every sample. The base's weights are kept beside, and come back bit for bit.
+
+        Raises:
+            InputError: If a sample asks for other LoRAs meanwhile.
+        """
+        assert self._peft is not None
+        self.act(names)
+        layers = [module.get_base_layer() for module in self.base.modules() if isinstance(module, LoraLayer)]
+        kept = [layer.weight.detach().clone() for layer in layers]
+        self._peft.base_model.merge_adapter(list(names))
+        self._merged = self._acting
+        try:
+            yield
+        finally:
+            self._merged = None
+            self._peft.base_model.unmerge_adapter()
+            with torch.no_grad():
+                # Subtracting the product again would leave rounding behind.
+                for layer, weight in zip(layers, kept, strict=True):
+                    layer.weight.copy_(weight)
+
+    def _check_merged(self, kinds: set[tuple[str, ...]]) -> None:
+        if self._merged is not None and kinds - {self._merged}:
+            raise InputError(
+                f"the LoRAs {', '.join(self._merged)} are merged into the base and act on every sample; "
+                "leave the merged state to choose others"
+            )
 
     @property
     def mixed_model(self) -> PeftModel:

@@ -122,7 +122,7 @@ def check_replaceable(out: Path) -> None:
     if foreign or (names and RECORD_FILE not in names):
         held = foreign[0] if foreign else sorted(names)[0]
         raise InputError(
-            f"{out}: holds {held!r} and is not what an earlier demo left (that has {RECORD_FILE}); choose another --out"
+            f"{out}: holds {held!r}, but is not what an earlier demo left (with {RECORD_FILE}); choose another --out"
         )
 
 
