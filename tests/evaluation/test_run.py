@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pave.data.cache import MediaCache
 from pave.data.jsonl import read_samples
@@ -18,7 +19,7 @@ from pave.evaluation.result import EvalResult
 from pave.evaluation.run import evaluate, run_evaluation
 from pave.model import PaveModel
 from pave.types import Sample
-from tests.tiny import FAMILIES, base_folder, patched, write_data
+from tests.tiny import FAMILIES, LORA, base_folder, patched, write_data
 
 SETTINGS = EvalSettings(batch_size=4, max_new_tokens=4)
 
@@ -56,6 +57,19 @@ def test_base_only_is_the_base_and_reads_no_channel(tmp_path: Path) -> None:
     assert (found.patches, found.absent, cache.side) == ([], {}, {})
     with pytest.raises(InputError, match="features"):
         evaluate(model, samples, SETTINGS, cache=cache)
+
+
+def test_base_only_leaves_a_lora_out_that_acts_without_a_channel(tmp_path: Path) -> None:
+    samples = read_samples(write_data(tmp_path / "set", count=4))
+    base = PaveModel.from_base(base_folder("llava_onevision"))
+    processor = PaveProcessor.from_model(base, frames=4)
+    stock = predictions(evaluate(base, samples, SETTINGS, processor))
+    base.add_patch("lora_only", None, LORA)
+    generator = torch.Generator().manual_seed(0)
+    for weight in base.lora.parameters("lora_only"):
+        weight.data.normal_(generator=generator)
+    assert predictions(evaluate(base, samples, SETTINGS, processor)) != stock
+    assert predictions(evaluate(base, samples, SETTINGS, processor, base_only=True)) == stock
 
 
 def test_cache_is_shared_between_base_and_patch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

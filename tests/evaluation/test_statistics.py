@@ -40,16 +40,16 @@ def test_dependence_widens_it() -> None:
 
 
 def test_agrees_with_a_plain_loop_on_uneven_clusters() -> None:
-    scores = [1, 1, 1, 1, 0, 0, 1, 0]
-    clusters = ["a", "a", "a", "a", "b", "b", "c", "d"]
-    groups = [[1, 1, 1, 1], [0, 0], [1], [0]]
+    groups = [[1] * 20, [0] * 3, [0], [0], [1], [1, 0]]
+    scores = [score for group in groups for score in group]
+    clusters = [number for number, group in enumerate(groups) for _ in group]
     rng = np.random.default_rng(7)
     means = []
     for _ in range(4000):
-        drawn = [score for index in rng.integers(4, size=4) for score in groups[index]]
-        means.append(np.mean(drawn))
-    expected = np.quantile(means, [0.025, 0.975])
-    assert clustered_interval(scores, clusters, 0, resamples=4000) == pytest.approx(expected, abs=0.06)
+        means.append(np.mean([score for index in rng.integers(6, size=6) for score in groups[index]]))
+    expected = np.quantile(means, [0.05, 0.95])
+    found = clustered_interval(scores, clusters, 0, confidence=0.9, resamples=4000)
+    assert found == pytest.approx(expected, abs=0.02)
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
