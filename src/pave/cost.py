@@ -83,8 +83,12 @@ class BaseCost:
         return Part("base", sum(part.parameters for part in self.parts), sum(part.flops for part in self.parts))
 
 
-def meta_model(config: PretrainedConfig) -> PaveModel:
+def meta_model(config: PretrainedConfig, name: str = "base") -> PaveModel:
     """Return the base of a configuration on the meta device, without weights.
+
+    Args:
+        config: Of the base.
+        name: Of the base, for error messages.
 
     Raises:
         InputError: If its family is not supported.
@@ -92,11 +96,16 @@ def meta_model(config: PretrainedConfig) -> PaveModel:
     family = family_of(config)
     with torch.device("meta"):
         base = AutoModelForImageTextToText.from_config(config)
-    return PaveModel(base, BaseRecord("meta", config.model_type, family.token_dim, family.vision_dim))
+    return PaveModel(base, BaseRecord(name, config.model_type, family.token_dim, family.vision_dim))
 
 
-def count_base(model: PaveModel, scene: Scene) -> BaseCost:
+def count_base(model: PaveModel, scene: Scene, layout: str | None = None) -> BaseCost:
     """Count a base without patches, from :func:`meta_model`, that reads one video and generates a first token.
+
+    Args:
+        model: The base.
+        scene: What it reads.
+        layout: Layout of its video and newline tokens; by default its own.
 
     Raises:
         InputError: If the base takes its video in a form that is not known here.
@@ -108,7 +117,7 @@ def count_base(model: PaveModel, scene: Scene) -> BaseCost:
     # Towers read each step on its own, so that one step tells the cost of all.
     flops = {name: count * steps for name, count in flops.items()}
     ((_, grid),) = model.family.shapes(inputs)
-    sequence = model.family.token_count(steps, grid, model.layout) + scene.prompt_tokens
+    sequence = model.family.token_count(steps, grid, layout or model.layout) + scene.prompt_tokens
     language_model = model.family.language_model.rsplit(".", 1)[-1]
     flops[language_model] = _prefill_flops(base, language_model, sequence)
     parameters = _parameters_by_child(base, core, language_model)

@@ -58,6 +58,28 @@ def test_patch_folder_with_told_side_steps(capsys: pytest.CaptureFixture[str], t
     assert "side_steps" not in result_of(capsys, base)
 
 
+def test_an_encoder_that_cannot_be_read_is_left_out_if_its_steps_are_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "patch.yaml"
+    file.write_text(
+        "patch: {channel: audio, side_dim: 4}\n"
+        f"preprocessing: {{frames: 2, encoder: {{type: audio, model: {tmp_path / 'nothing'}}}}}\n"
+    )
+    base = str(base_folder("llava_onevision"))
+    assert "give --side-steps and --side-tokens" in refusal_of(capsys, base, "--patch", str(file))
+    result = result_of(capsys, base, "--patch", str(file), "--side-steps", "5", "--side-tokens", "1")
+    assert "encoder" not in result and result["side_steps"] == 5
+
+
+def test_layout_of_the_patch_decides_the_sequence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "patch.yaml"
+    file.write_text("patch: {channel: audio, side_dim: 1024, layout: grid}")
+    told = ("--side-steps", "60", "--side-tokens", "1")
+    result = result_of(capsys, "llava-onevision-0.5b", "--patch", str(file), *told)
+    assert result["sequence"] == 32 * 14 * 15 + 32
+
+
 def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "did you mean 'llava-onevision-7b'" in refusal_of(capsys, "llava-onevison-7b")
     assert "no such file" in refusal_of(capsys, "llava-onevision-7b", "--patch", str(tmp_path / "none.yaml"))

@@ -39,6 +39,7 @@ FILMS, QUIZ = "films", "quiz"
 FIRST_RANDOM_SEED = 10**6
 """Drawn seeds start here, so that none is one of the small numbers that people train with."""
 
+QUESTIONS_A_FILM = 2
 WAVE_RATE = 8000
 
 
@@ -127,8 +128,12 @@ def check_replaceable(out: Path) -> None:
 
 
 def _fill(folder: Path, out: Path, model: PaveModel, config: DemoConfig, seed: int) -> DemoResult:
-    shown = _make(folder / FILMS, 2 * config.films, seed + 1, config.workers, FilmFormat(192, 144), "filming")
-    quiz = _make(folder / QUIZ, config.count, seed, config.workers, FilmFormat(), "filming the quiz")
+    large = FilmFormat(192, 144)
+    count = QUESTIONS_A_FILM * config.films
+    shown = _make(
+        MakeConfig(TRACK, count, seed + 1, folder / FILMS, config.workers, QUESTIONS_A_FILM, large), "filming"
+    )
+    quiz = _make(MakeConfig(TRACK, config.count, seed, folder / QUIZ, config.workers), "filming the quiz")
     processor, reader, cache = PaveProcessor.from_model(model), SideReader.from_model(model), MediaCache()
     settings = EvalSettings(batch_size=32, cache_video_tokens=True)
 
@@ -159,14 +164,10 @@ def _fill(folder: Path, out: Path, model: PaveModel, config: DemoConfig, seed: i
     return DemoResult(out / REPORT_FILE, seed, films, scored[True], scored[False])
 
 
-def _make(folder: Path, count: int, seed: int, workers: int, form: FilmFormat, task: str) -> list[Sample]:
-    per_film = 2 if folder.name == FILMS else 4
+def _make(config: MakeConfig, task: str) -> list[Sample]:
     with progress_bar("films") as bar:
         shown = bar.add_task(task, total=None, note="")
-        report = make(
-            MakeConfig(TRACK, count, seed, folder, workers, per_film, form),
-            lambda done, total: bar.update(shown, completed=done, total=total),
-        )
+        report = make(config, lambda done, total: bar.update(shown, completed=done, total=total))
     return read_samples(report.samples)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from pave.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from pave.cost import BaseCost, Part
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,8 @@ def run(
     if frames is None:
         frames = setup.preprocessing.frames if setup and setup.preprocessing else 32
     scene = Scene(frames, prompt_tokens, height, width)
-    model = meta_model(configuration_of(base))
-    cost = count_base(model, scene)
+    model = meta_model(configuration_of(base), base)
+    cost = count_base(model, scene, setup.patch.layout if setup and setup.patch else None)
     added: list[Part] = []
     facts: dict[str, Any] = {"frames": frames, "seconds": seconds, "prompt_tokens": prompt_tokens}
     if setup is not None:
@@ -125,7 +128,13 @@ def count_side(setup: Setup, seconds: float, steps: int | None, tokens: int | No
         if steps is None or tokens is None:
             raise InputError("the patch names no encoder; give --side-steps and --side-tokens")
         return Side(steps, tokens, None)
-    encoder = count_encoder(settings, seconds)
+    try:
+        encoder = count_encoder(settings, seconds)
+    except InputError as error:
+        if steps is None or tokens is None:
+            raise InputError(f"{error}; or give --side-steps and --side-tokens, to leave the encoder out") from None
+        logger.warning("the encoder is left out: %s", error)
+        return Side(steps, tokens, None)
     tokens = tokens if tokens is not None else encoder.tokens
     if tokens is None:
         raise InputError(f"encoder {settings['type']!r} learns its tokens a step from its files; give --side-tokens")
