@@ -137,6 +137,7 @@ def test_from_names_to_files(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (out / "responses.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [f"tiny-{index}" for index in range(4)]
     assert {"question", "answer", "prediction", "correct"} <= set(lines[0])
+    assert lines[1]["extra"] == {"blind": 0.5, "form": "place"}
 
 
 def test_base_by_itself_and_in_half_precision(tmp_path: Path) -> None:

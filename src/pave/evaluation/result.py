@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,7 @@ class Response:
         prediction: The model's answer.
         correct: Whether they match.
         cluster: What the sample shares with others: its video, or its own id.
-        blind: Chance of the best answerer who lacks the channel, if the sample states it.
-        form: Kind of question, if the sample states it.
-        track: Track of the embedded world, if the sample states it.
+        extra: Every other field of the sample; ``blind``, ``form`` and ``track`` among them are scored by.
     """
 
     id: str
@@ -41,9 +39,7 @@ class Response:
     prediction: str
     correct: bool
     cluster: str
-    blind: float | None = None
-    form: str | None = None
-    track: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ class EvalResult:
 def scores(responses: Sequence[Response], seed: int) -> dict[str, Any]:
     """Return accuracy, interval, n and chance of some responses; at least one."""
     correct = np.array([response.correct for response in responses], dtype=np.float64)
-    blind = [response.blind for response in responses if response.blind is not None]
+    blind = [response.extra["blind"] for response in responses if response.extra.get("blind") is not None]
     clusters: list[Hashable] = [response.cluster for response in responses]
     return {
         "accuracy": float(correct.mean()),
@@ -125,13 +121,11 @@ def scores(responses: Sequence[Response], seed: int) -> dict[str, Any]:
     }
 
 
-def scores_by(
-    responses: Sequence[Response], key: Callable[[Response], str | None], seed: int
-) -> dict[str, dict[str, Any]]:
-    """Return :func:`scores` for each value of ``key``, sorted; responses without one are left out."""
+def scores_by(responses: Sequence[Response], name: str, seed: int) -> dict[str, dict[str, Any]]:
+    """Return :func:`scores` for each value of the samples' field ``name``, sorted; samples without it are left out."""
     groups: dict[str, list[Response]] = {}
     for response in responses:
-        value = key(response)
+        value = response.extra.get(name)
         if value is not None:
             groups.setdefault(value, []).append(response)
     return {value: scores(groups[value], seed) for value in sorted(groups)}

@@ -28,6 +28,9 @@ from pave.training.facts import data_hash, versions
 from pave.training.train import DTYPES
 from pave.types import Sample
 
+SCORED_BY: dict[str, tuple[type, ...]] = {"blind": (int, float), "form": (str,), "track": (str,)}
+"""Fields of a sample that scores use, if it has them."""
+
 
 def run_evaluation(config: EvalConfig) -> EvalResult:
     """Build the model that a configuration names, evaluate it, and write the result if ``out`` is given.
@@ -112,8 +115,8 @@ def evaluate(
         **scores(responses, settings.seed),
         skipped=sum(skipped.values()),
         skipped_reasons=skipped,
-        by_form=scores_by(responses, lambda response: response.form, settings.seed),
-        by_track=scores_by(responses, lambda response: response.track, settings.seed),
+        by_form=scores_by(responses, "form", settings.seed),
+        by_track=scores_by(responses, "track", settings.seed),
         absent=dict(absent),
         base=model.record.name,
         patches=[] if base_only else list(model.specs),
@@ -178,6 +181,7 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 def _unanswered(sample: Sample) -> Response:
     assert sample.answer is not None
+    _check_scored_by(sample)
     return Response(
         id=sample.id,
         question=sample.question,
@@ -185,9 +189,7 @@ def _unanswered(sample: Sample) -> Response:
         prediction="",
         correct=False,
         cluster=sample.id if sample.video is None else str(sample.video),
-        blind=_extra(sample, "blind", (int, float)),
-        form=_extra(sample, "form", (str,)),
-        track=_extra(sample, "track", (str,)),
+        extra=sample.extra,
     )
 
 
@@ -195,9 +197,9 @@ def _answered(response: Response, prediction: str) -> Response:
     return replace(response, prediction=prediction, correct=exact_match(prediction, response.answer))
 
 
-def _extra(sample: Sample, name: str, kinds: tuple[type, ...]) -> Any:
-    value = sample.extra.get(name)
-    if value is not None and not isinstance(value, kinds):
-        wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise InputError(f"{sample.source or sample.id}: field {name!r} is {value!r}; it must be of type {wanted}")
-    return value
+def _check_scored_by(sample: Sample) -> None:
+    for name, kinds in SCORED_BY.items():
+        value = sample.extra.get(name)
+        if value is not None and not isinstance(value, kinds):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise InputError(f"{sample.source or sample.id}: field {name!r} is {value!r}; it must be of type {wanted}")
