@@ -185,6 +185,13 @@ class TestTraining:
         assert missing == []
         assert all(not weight.grad.any() for weight in model.patches.parameters() if weight.grad is not None)
 
+    def test_every_trained_weight_has_a_gradient_without_any_video(self, base: PreTrainedModel) -> None:
+        model = patched(base).train()
+        ids = torch.tensor([[7, 8, 9]])
+        model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids).loss.backward()
+        missing = [name for name, weight in model.named_parameters() if weight.requires_grad and weight.grad is None]
+        assert missing == []
+
     def test_gradient_checkpointing_gives_the_same_gradients(self, family: str, base: PreTrainedModel) -> None:
         model, batch = patched(base, layers=1), make_batch(family)
         for module in model.modules():

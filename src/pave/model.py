@@ -10,17 +10,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig, PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from pave.bases import family_of
 from pave.bases.family import check_seam
+from pave.bases.load import load_base
 from pave.config import BaseRecord, LoraSpec, PatchConfig, PatchSpec, Preprocessing
 from pave.errors import InputError
 from pave.lora import LoraSet
 from pave.patches import build
+from pave.patches.attention import tie
 from pave.patches.compose import Choice, Side, add_residuals, check_channels, check_names, choose, entries
-from pave.shipped import locate, shipped_bases
 from pave.types import VideoTokens
 
 
@@ -68,19 +69,7 @@ class PaveModel(nn.Module):
         Raises:
             InputError: If the base is unknown, or of a family that is not supported.
         """
-        if isinstance(base, PreTrainedModel):
-            name = base.config._name_or_path or type(base).__name__
-            model, commit = base, getattr(base.config, "_commit_hash", None)
-        else:
-            name, folder = str(base), locate(base, shipped_bases(), "base", revision)
-            if not (folder / "config.json").is_file():
-                raise InputError(f"{folder}: holds no config.json; give the folder of a transformers model")
-            family_of(AutoConfig.from_pretrained(folder))
-            model = AutoModelForImageTextToText.from_pretrained(folder, **options)
-            commit = folder.name if folder.parent.name == "snapshots" else None
-        family = family_of(model.config)
-        record = BaseRecord(name, model.config.model_type, family.token_dim, family.vision_dim, commit)
-        return cls(model, record)
+        return cls(*load_base(base, revision, **options))
 
     @classmethod
     def from_pretrained(
@@ -270,7 +259,11 @@ class PaveModel(nn.Module):
         call = self._prepare(side, video_times_sec, patches, videos, inputs)
         with self.lora.routed(call.loras) as routing:
             model = self.lora.mixed_model if routing else self.base
-            return model(**call.inputs, **routing)
+            output: ModelOutput = model(**call.inputs, **routing)
+        if self.training and output.get("loss") is not None:
+            # A batch without any video runs no patch; data-parallel training still waits for every weight.
+            output["loss"] = tie(output["loss"], self.patches.parameters())
+        return output
 
     @torch.no_grad()
     def generate(
