@@ -63,7 +63,7 @@ def test_the_table_shows_question_truth_and_both_answers(
         assert word in printed
 
 
-@pytest.mark.parametrize("names", [["thesis.txt"], ["demo.json", "thesis.txt"], ["report.html"]])
+@pytest.mark.parametrize("names", [["thesis.txt"], ["demo.json"], ["report.html"]])
 def test_refuses_a_folder_that_no_demo_made(
     capsys: pytest.CaptureFixture[str], patch: Path, tmp_path: Path, names: list[str]
 ) -> None:
@@ -73,6 +73,13 @@ def test_refuses_a_folder_that_no_demo_made(
     captured = capsys.readouterr()
     assert "choose another --out" in captured.err and len(captured.err.splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_refuses_a_demo_that_someone_added_to(capsys: pytest.CaptureFixture[str], patch: Path, tmp_path: Path) -> None:
+    (tmp_path / "demo.json").write_text('{"made_by": "pave demo"}')
+    (tmp_path / "thesis.txt").write_text("mine")
+    assert main(["demo", "--out", str(tmp_path), "--patch", str(patch)]) == 2
+    assert "'thesis.txt'" in capsys.readouterr().err
 
 
 def test_wrong_settings_write_nothing(capsys: pytest.CaptureFixture[str], patch: Path, tmp_path: Path) -> None:
@@ -88,7 +95,7 @@ def test_a_failure_on_the_way_leaves_the_earlier_demo(
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    (out / "demo.json").write_text("{}")
+    (out / "demo.json").write_text('{"made_by": "pave demo"}')
 
     def fail(*_: object, **__: object) -> torch.Tensor:
         raise RuntimeError("no power")

@@ -15,6 +15,7 @@ from pave.blindspot.film import FilmFormat
 from pave.blindspot.generate import MakeConfig, make
 from pave.blindspot.report import Answer, Film, Report, Score, render_report
 from pave.blindspot.scene import Scene
+from pave.config import read_json
 from pave.data.cache import MediaCache
 from pave.data.jsonl import read_samples
 from pave.data.processor import PaveProcessor
@@ -31,6 +32,7 @@ from pave.training.facts import versions
 from pave.types import Sample
 
 TRACK = "hear"
+MADE_BY = "pave demo"
 RECORD_FILE = "demo.json"
 REPORT_FILE = "report.html"
 FILMS, QUIZ = "films", "quiz"
@@ -120,11 +122,18 @@ def check_replaceable(out: Path) -> None:
         raise InputError(f"{out}: is a file; choose another --out")
     names = {path.name for path in out.iterdir()}
     foreign = sorted(names - {RECORD_FILE, REPORT_FILE, FILMS, QUIZ})
-    if foreign or (names and RECORD_FILE not in names):
+    if foreign or (names and not _is_record(out / RECORD_FILE)):
         held = foreign[0] if foreign else sorted(names)[0]
         raise InputError(
             f"{out}: holds {held!r}, but is not what an earlier demo left (with {RECORD_FILE}); choose another --out"
         )
+
+
+def _is_record(path: Path) -> bool:
+    try:
+        return read_json(path).get("made_by") == MADE_BY
+    except InputError:
+        return False
 
 
 def _fill(folder: Path, out: Path, model: PaveModel, config: DemoConfig, seed: int) -> DemoResult:
@@ -154,7 +163,7 @@ def _fill(folder: Path, out: Path, model: PaveModel, config: DemoConfig, seed: i
     )
     (folder / REPORT_FILE).write_text(render_report(page), encoding="utf-8")
     record = {
-        "made_by": "pave demo",
+        "made_by": MADE_BY,
         "seed": seed,
         "command": page.command,
         "base": scored[True].to_dict(),
