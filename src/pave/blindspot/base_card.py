@@ -30,11 +30,11 @@ def _front() -> str:
 def _what(report: BaseReport) -> str:
     return (
         "# The tiny base of the blindspot world\n\n"
-        f"A `LlavaOnevisionForConditionalGeneration` of {report.weights:,} weights, trained from scratch on films of\n"
-        "simple solids that `pave blindspot make` draws. It sees eight frames of 32 x 32 pixels and knows the words of\n"
-        "every track, also those for what it can't perceive: sounds, distance, things behind walls, flashes between\n"
-        "frames. It answers such questions at chance, and a patch is what gives it the missing sense. It is made for\n"
-        "demonstrations and tests, and knows nothing of the real world."
+        f"A `LlavaOnevisionForConditionalGeneration` of {report.weights:,} weights, trained from scratch on films\n"
+        "of simple solids that `pave blindspot make` draws. It sees eight frames of 32 x 32 pixels and knows the\n"
+        "words of every track, also those for what it can't perceive: sounds, distance, things behind walls, flashes\n"
+        "between frames. It answers such questions at chance, and a patch is what gives it the missing sense. It is\n"
+        "made for demonstrations and tests, and knows nothing of the real world."
     )
 
 
@@ -44,8 +44,8 @@ def _figures(report: BaseReport) -> str:
         rows.append(f"| {track} | all | {measured.accuracy:.3f} | {measured.questions} | {measured.blind:.3f} |")
         rows += [f"| {track} | {form} | {share:.3f} | | |" for form, share in measured.by_form.items()]
     return (
-        "## What it answers\n\nOn fresh films, written as mp4 and decoded again; `chance` is the mean of each question's\n"
-        "`blind`, the best that can be had without the side channel.\n\n" + "\n".join(rows)
+        "## What it answers\n\nOn fresh films, written as mp4 and decoded again; `chance` is the mean of each\n"
+        "question's `blind`, the best that can be had without the side channel.\n\n" + "\n".join(rows)
     )
 
 
@@ -55,7 +55,7 @@ def _making(config: BaseConfig, report: BaseReport) -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return (
         f"## How it was made\n\n```bash\npave blindspot train-base --out DIR --seed {config.seed}\n```\n\n"
-        f"In {report.seconds / 60:.0f} minutes on two shared CPU cores, with {packages}. The same command with the same\n"
-        "versions on the same kind of processor gives the same weights.\n\n| setting | value |\n|---|---|\n"
+        f"In {report.seconds / 60:.0f} minutes on two shared CPU cores, with {packages}. The same command with the\n"
+        "same versions on the same kind of processor gives the same weights.\n\n| setting | value |\n|---|---|\n"
         + "\n".join(rows)
     )

@@ -34,7 +34,7 @@ _SCENE_STREAM, _SOUND_STREAM = 0, 1
 
 @dataclass(frozen=True)
 class MakeConfig:
-    """What to make: ``count`` questions of a track, about ``questions_per_clip`` of them sharing a clip, into ``out``."""
+    """What to make: ``count`` questions of a track, up to ``questions_per_clip`` of them sharing a clip."""
 
     track: str
     count: int
@@ -55,7 +55,7 @@ class MakeConfig:
 
 @dataclass(frozen=True)
 class MakeReport:
-    """What was made: the questions file, how many questions and clips, questions by form, and the mean of ``blind``."""
+    """What was made: the file of questions, how many there are, clips, questions by form, and the mean ``blind``."""
 
     samples: Path
     questions: int

@@ -78,16 +78,18 @@ def elsewhere(rng: np.random.Generator) -> Scene:
 
 
 def moving(rng: np.random.Generator) -> Scene:
-    """One or two things cross the floor in lanes of their own."""
+    """One or two things cross the floor in lanes of their own; if they go the same way, one goes ahead."""
     lanes = rng.permutation([-1.0, 0.9])[: int(rng.integers(1, 3))]
+    headings = rng.choice([-1, 1], len(lanes))
+    abreast = len(lanes) == 2 and headings[0] == headings[1]
+    leads = (0.75, -0.75) if abreast else (0.0, 0.0)
     solids = []
-    for (colour, shape), lane in zip(_things(len(lanes), rng), lanes, strict=True):
+    for (colour, shape), lane, heading, lead in zip(_things(len(lanes), rng), lanes, headings, leads, strict=False):
         size = float(rng.uniform(0.6, 0.85))
-        start, end = rng.uniform(-1.9, -1.2), rng.uniform(1.2, 1.9)
-        ends = (start, end) if rng.random() < 0.5 else (end, start)
+        reach = (rng.uniform(0.8, 1.1) if abreast else rng.uniform(1.2, 1.9)) * np.array([-1, 1]) * heading + lead
         path = tuple(
             Waypoint(time, _rounded((x, lane, HALF_HEIGHT[shape] * size)))
-            for time, x in zip((0.0, float(DURATION_SEC)), ends, strict=True)
+            for time, x in zip((0.0, float(DURATION_SEC)), reach, strict=True)
         )
         solids.append(Solid(shape, colour, round(size, 3), path, _ALWAYS))
     return _scene("moving", rng, solids=solids, sounds=_stray_sounds(rng))

@@ -1,4 +1,4 @@
-"""The tiny base from its configuration: transformers' own LLaVA-OneVision model, processor and tokenizer, untrained."""
+"""The tiny base before training: transformers' own LLaVA-OneVision model, processor and tokenizer from configs."""
 
 from __future__ import annotations
 
