@@ -10,20 +10,16 @@ import pytest
 
 from pave import shipped
 from pave.cli import doctor, main
-from tests.tiny import base_folder, patched
+from tests.tiny import patched, save_base
 
 
 @pytest.fixture
 def tiny_shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Let a tiny base and a tiny patch stand for those in the package."""
-    folder = tmp_path / "tiny"
-    patched("llava_onevision").save_patch("audio", folder)
-    monkeypatch.setattr(shipped, "shipped_bases", lambda: {"tiny-base": base_folder("llava_onevision")})
-    monkeypatch.setattr(shipped, "shipped_patches", lambda: {"tiny-patch": folder})
-    monkeypatch.setattr("pave.model.shipped_bases", shipped.shipped_bases)
-    monkeypatch.setattr("pave.data.processor.shipped_bases", shipped.shipped_bases)
-    monkeypatch.setattr("pave.checkpoint.shipped_patches", shipped.shipped_patches)
-    return folder
+    save_base("llava_onevision", tmp_path / "base")
+    patched("llava_onevision").save_patch("audio", tmp_path / "patches" / "tiny")
+    monkeypatch.setattr(shipped, "_ROOT", tmp_path)
+    return tmp_path / "patches" / "tiny"
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -40,7 +36,7 @@ def test_everything_is_there(capsys: pytest.CaptureFixture[str], tiny_shipped: P
     assert code == 0 and result["ok"] is True
     found = {check["name"]: check for check in result["checks"]}
     assert {"python", "torch", "transformers", "peft", "av", "read h264", "read aac", "cpu"} <= set(found)
-    assert "answers" in found["base tiny-base"]["found"] and "answers" in found["patch tiny-patch"]["found"]
+    assert "answers" in found["base blindspot"]["found"] and "answers" in found["patch tiny"]["found"]
     assert "float32" in found["cpu"]["found"]
     assert found["encoded videos"]["ok"]
 
