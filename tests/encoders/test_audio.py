@@ -180,3 +180,10 @@ def _samples(path) -> np.ndarray:
     import soundfile
 
     return soundfile.read(path, dtype="float32")[0]
+
+
+def test_fused_attention_is_counted(models):
+    fused, plain = encoder_of(models["ast"]), encoder_of(models["ast"])
+    plain._family.module.set_attn_implementation("eager")
+
+    assert fused.flops(1.0) == plain.flops(1.0)

@@ -1,17 +1,92 @@
-"""Shell habits for every command: positional names, flags without a value, lists and pairs given one by one."""
+"""From a command line to the arguments of a function: YAML files, overrides, and the habits of the shell."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from pave.errors import InputError
+from pave.config import from_dict
+from pave.errors import InputError, nearest
+
+
+def parse(target: Callable[..., Any], command: str, arguments: Sequence[str], positional: Sequence[str] = ()) -> Any:
+    """Call a function, or make a dataclass, with the arguments of its command line.
+
+    Args:
+        target: Its signature and docstring make the options and their help.
+        command: Name in messages, such as ``pave ask``.
+        arguments: A YAML file with any of the settings, if one comes first, and options that override it.
+        positional: Options that may stand without their name, in this order.
+
+    Raises:
+        InputError: If a setting is unknown, missing or of another type.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    arguments = shell_style(target, arguments, positional)
+    if arguments and arguments[0].endswith((".yaml", ".yml")):
+        arguments.insert(0, "--config")
+    parser = ArgumentParser(prog=command, description=_first_line(target), exit_on_error=False)
+    parser.add_argument("--config", action="config", help="YAML file with any of these settings")
+    if dataclasses.is_dataclass(target):
+        parser.add_class_arguments(target, as_group=False)
+    else:
+        parser.add_function_arguments(target, as_group=False)
+    try:
+        settings = parser.instantiate(parser.parse_args(arguments))
+    except ArgumentError as error:
+        _check_files(target, arguments)
+        raise InputError(f"{command}: {_shorten(str(error), parser)}; see {command} --help") from None
+    settings.pop("config", None)
+    return target(**{name: settings[name] for name in vars(settings)})
+
+
+def _first_line(target: Any) -> str:
+    return (target.__doc__ or "").strip().splitlines()[0]
+
+
+def _check_files(target: Any, arguments: Sequence[str]) -> None:
+    """Look for the fault in a settings file first: its own message is the plainer one."""
+    if not dataclasses.is_dataclass(target):
+        return
+    for option, value in zip(arguments, arguments[1:], strict=False):
+        if option == "--config":
+            from_dict(target, read_yaml(Path(value)), value)  # type: ignore[arg-type]
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file.
+
+    Raises:
+        InputError: If it is missing or is no YAML.
+    """
+    import yaml
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+
+
+def _shorten(message: str, parser: Any) -> str:
+    """Return what matters of a parser's message on one line, with the nearest option for one that is unknown."""
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
+    if lines[0].lower().startswith("unrecognized arguments:"):
+        option = lines[0].split(":", 1)[1].split()[0].split("=")[0]
+        known = [name for action in parser._actions for name in action.option_strings]
+        return f"unknown option {option!r}{nearest(option, known)}"
+    told = [line for line in lines if not line.startswith(("Does not validate", "Subtypes", "Errors", "Given value"))]
+    return " ".join(told)
 
 
 def shell_style(function: Callable[..., Any], arguments: Sequence[str], positional: Sequence[str] = ()) -> list[str]:
-    """Return command-line arguments in the form that :func:`pave.cli.parse` reads.
+    """Return command-line arguments in the form that the parser reads.
 
     A ``bool`` option needs no value (``--json``); a list may be given as ``--patch a b`` or ``--patch a --patch b``; a
     mapping as ``--side audio=a.wav depth=b.npy``.

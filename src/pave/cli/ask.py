@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pave.cli import parse, print_json
-from pave.cli.arguments import shell_style
+from pave.cli import print_json
+from pave.cli.arguments import parse
 from pave.cli.quiet import quieten
 from pave.errors import InputError, nearest
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 def main(arguments: list[str]) -> None:
     """Run ``pave ask``."""
-    parse(run, "pave ask", shell_style(run, arguments))
+    parse(run, "pave ask", arguments)
 
 
 def run(

@@ -6,7 +6,8 @@ import dataclasses
 import logging
 from pathlib import Path
 
-from pave.cli import parse, print_json
+from pave.cli import print_json
+from pave.cli.arguments import parse
 from pave.errors import InputError, nearest
 
 COMMANDS = {"make": "write films, questions and answers", "train-base": "train the tiny base from scratch"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pave.cli import parse, print_json
-from pave.cli.arguments import shell_style
+from pave.cli import print_json
+from pave.cli.arguments import parse
 from pave.cli.quiet import quieten
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str]) -> None:
     """Run ``pave demo``."""
-    parse(run, "pave demo", shell_style(run, arguments))
+    parse(run, "pave demo", arguments)
 
 
 def run(

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
-from pave.cli import parse, print_json
-from pave.cli.arguments import shell_style
+from pave.cli import print_json
+from pave.cli.arguments import parse
 from pave.cli.quiet import quieten
 
 PACKAGES = ("torch", "torchvision", "transformers", "peft", "accelerate", "av", "soundfile", "safetensors")
@@ -40,7 +40,7 @@ class Check:
 
 def main(arguments: list[str]) -> None:
     """Run ``pave doctor``; exits with 1 if something needed is missing."""
-    checks = parse(run, "pave doctor", shell_style(run, arguments))
+    checks = parse(run, "pave doctor", arguments)
     if any(check.needed and not check.ok for check in checks):
         sys.exit(1)
 

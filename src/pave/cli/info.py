@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pave.cli import parse, print_json, read_yaml
-from pave.cli.arguments import shell_style
+from pave.cli import print_json
+from pave.cli.arguments import parse, read_yaml
 from pave.cli.quiet import quieten
 from pave.config import LoraSpec, PatchConfig, Preprocessing, from_dict
 from pave.errors import InputError, nearest
@@ -41,7 +41,7 @@ class Side:
 
 def main(arguments: list[str]) -> None:
     """Run ``pave info``."""
-    parse(run, "pave info", shell_style(run, arguments, positional=["base"]))
+    parse(run, "pave info", arguments, positional=["base"])
 
 
 def run(

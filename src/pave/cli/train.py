@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pave.cli import parse, print_json
+from pave.cli import print_json
+from pave.cli.arguments import parse
 from pave.cli.quiet import quieten
 from pave.config import from_dict
 from pave.errors import InputError
