@@ -28,7 +28,7 @@ from pave import LoraSpec, PatchConfig, PaveModel, SideChannel
 from pave.bases.sizes import configuration_of
 from pave.blindspot.tiny_base import FRAME_COUNT, build_model
 from pave.cli.quiet import quieten
-from pave.data.files import write_whole
+from pave.files import write_whole
 from pave.training.facts import versions
 from pave.types import VideoTokens
 

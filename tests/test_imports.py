@@ -15,7 +15,7 @@ SOURCE = Path(pave.__file__).parent
 
 # What stands in one line may import one another; what stands below may import all above, never back.
 ORDER = [
-    {"errors"},
+    {"errors", "files"},
     {"types", "registry", "config", "shipped"},
     {"patches"},
     {"media"},

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +17,7 @@ from torch import Tensor
 from pave.card import write_card
 from pave.config import FORMAT_VERSION, PatchSpec, Preprocessing, from_dict, read_json, to_dict
 from pave.errors import InputError, nearest
+from pave.files import whole_folder
 from pave.shipped import locate, shipped_patches
 
 if TYPE_CHECKING:
@@ -76,7 +73,7 @@ def save_patch(model: PaveModel, name: str, folder: Path, training: Mapping[str,
         raise InputError(f"{folder}: exists and is no patch folder; choose a new or an empty folder")
     spec = replace(model.specs[name], training=dict(training))
     preprocessing = model.preprocessing.get(name)
-    with _replacing(folder) as fresh:
+    with whole_folder(folder) as fresh:
         _write_json(fresh / CONFIG_FILE, to_dict(spec))
         if preprocessing is not None:
             _write_json(fresh / PREPROCESSING_FILE, to_dict(preprocessing))
@@ -161,27 +158,6 @@ def _check_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], pa
             raise InputError(f"{path}: tensor {key!r} has shape {shapes}")
         if not torch.isfinite(value).all():
             raise InputError(f"{path}: tensor {key!r} holds NaN or infinity")
-
-
-@contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder beside ``folder`` that takes its place once it is complete."""
-    folder = folder.absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    fresh.chmod(0o755)
-    try:
-        yield fresh
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            os.replace(folder, old)
-            os.replace(fresh, folder)
-            shutil.rmtree(old)
-        else:
-            os.replace(fresh, folder)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
 
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:

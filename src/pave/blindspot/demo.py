@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,7 @@ from pave.errors import InputError
 from pave.evaluation.config import EvalSettings
 from pave.evaluation.result import EvalResult
 from pave.evaluation.run import evaluate
+from pave.files import whole_folder
 from pave.media.audio import read_audio
 from pave.media.video import probe, sample_frames
 from pave.model import PaveModel
@@ -98,16 +96,8 @@ def run_demo(config: DemoConfig) -> DemoResult:
     check_replaceable(out)
     seed = FIRST_RANDOM_SEED + secrets.randbelow(10**9) if config.seed is None else config.seed
     model = PaveModel.from_pretrained(config.patch, config.base)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    folder.chmod(0o755)
-    try:
-        result = _fill(folder, out, model, config, seed)
-        _replace(folder, out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return result
+    with whole_folder(out) as folder:
+        return _fill(folder, out, model, config, seed)
 
 
 def check_replaceable(out: Path) -> None:
@@ -245,13 +235,3 @@ def _command(config: DemoConfig, seed: int) -> str:
         f"--{name} {getattr(config, name)}" for name, usual in changed.items() if getattr(config, name) != usual
     ]
     return " ".join(["pave demo", *options, f"--seed {seed}"])
-
-
-def _replace(folder: Path, out: Path) -> None:
-    if out.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
-        os.replace(out, old)
-        os.replace(folder, out)
-        shutil.rmtree(old)
-    else:
-        os.replace(folder, out)

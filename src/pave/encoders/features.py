@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pave.errors import InputError
+from pave.files import whole_file
 from pave.media.container import check_file
 from pave.types import SideChannel
 
@@ -81,14 +80,8 @@ def save_features(path: Path, side_channel: SideChannel) -> None:
         "times_sec": side_channel.times_sec.contiguous(),
         "grid": torch.tensor(side_channel.grid),
     }
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        beside = Path(file.name)
-    try:
-        save_file(tensors, beside)
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as fresh:
+        save_file(tensors, fresh)
 
 
 def _read_safetensors(path: Path) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pave.data.files import check_vacant
 from pave.evaluation.statistics import clustered_interval
+from pave.files import check_vacant, whole_folder
 
 RESULT_FILE = "result.json"
 RESPONSES_FILE = "responses.jsonl"
@@ -92,20 +90,12 @@ class EvalResult:
         Raises:
             InputError: If the folder is not empty.
         """
-        folder = folder.absolute()
         check_vacant(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        fresh.chmod(0o755)
-        try:
+        with whole_folder(folder) as fresh:
             text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
             (fresh / RESULT_FILE).write_text(text, encoding="utf-8")
             lines = (json.dumps(asdict(response), ensure_ascii=False) + "\n" for response in self.responses)
             (fresh / RESPONSES_FILE).write_text("".join(lines), encoding="utf-8")
-            fresh.replace(folder)
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
 
 
 def scores(responses: Sequence[Response], seed: int) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from accelerate import PartialState
 from pave.data.cache import MediaCache, fill_cache
 from pave.data.collator import Collator
 from pave.data.dataset import SampleDataset
-from pave.data.files import check_vacant
 from pave.data.jsonl import read_samples
 from pave.data.processor import PaveProcessor
 from pave.data.progress import progress_bar
@@ -23,6 +22,7 @@ from pave.errors import InputError
 from pave.evaluation.config import EvalConfig, EvalSettings
 from pave.evaluation.metrics import exact_match
 from pave.evaluation.result import EvalResult, Response, scores, scores_by
+from pave.files import check_vacant
 from pave.model import PaveModel
 from pave.training.facts import data_hash, versions
 from pave.training.train import DTYPES

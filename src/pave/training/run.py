@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pave.config import STAMPS, read_json, to_dict
-from pave.data.files import check_vacant, write_whole
 from pave.errors import InputError
+from pave.files import check_vacant, write_whole
 from pave.training.config import TrainConfig
 from pave.training.facts import data_hash
 from pave.training.trainer import checkpoints
