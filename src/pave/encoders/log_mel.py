@@ -18,12 +18,9 @@ from pave.types import SideChannel
 
 BATCH_SIZE = 64
 
-POWER_FLOOR = 1e-8
-"""Power below which everything is silence, 80 dB under a full-scale tone."""
-
-LOG_MEAN = 0.5 * math.log(POWER_FLOOR)
-LOG_SCALE = -0.25 * math.log(POWER_FLOOR)
-"""Fixed, so that loudness stays comparable between clips: silence becomes -2, a full-scale tone +2."""
+POWER_FLOOR = 1e-6
+"""Power below which everything is silence, 60 dB under a full-scale tone. Features are the natural logarithm above it:
+0 for silence, 13.8 for a full-scale tone, so that a sound stands out of the features' middle and keeps its loudness."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +136,7 @@ class LogMelEncoder(Encoder[LogMelConfig]):
         magnitudes = torch.fft.rfft(stretches * self._hann, n=self._fft_size).abs() / (0.5 * self._hann.sum())
         mel_power = magnitudes.square() @ self._filters
         parts = adaptive_avg_pool1d(mel_power.transpose(1, 2), self.config.frames_per_step)
-        logarithm = torch.log(parts + POWER_FLOOR)
-        return ((logarithm - LOG_MEAN) / LOG_SCALE).transpose(1, 2).flatten(1)
+        return torch.log1p(parts / POWER_FLOOR).transpose(1, 2).flatten(1)
 
     def _mel_filters(self) -> Tensor:
         """Return triangular filters (frequencies, mels) on the mel scale up to half the sample rate."""
