@@ -19,8 +19,10 @@ from pave.types import SideChannel
 BATCH_SIZE = 64
 
 POWER_FLOOR = 1e-6
-"""Power below which everything is silence, 60 dB under a full-scale tone. Features are the natural logarithm above it:
-0 for silence, 13.8 for a full-scale tone, so that a sound stands out of the features' middle and keeps its loudness."""
+"""Power below which everything is silence, 60 dB under a full-scale tone.
+
+Features are the natural logarithm above it: 0 for silence, 13.8 for a full-scale tone, so that a sound stands out and
+keeps its loudness."""
 
 
 @dataclass(frozen=True)

@@ -44,9 +44,7 @@ def check_channels(side: Side, channels: Iterable[str]) -> None:
     for channel in side:
         if channel not in channels:
             listed = ", ".join(channels) or "none"
-            raise InputError(
-                f"no patch reads channel {channel!r}; those read: {listed}{nearest(channel, channels)}"
-            )
+            raise InputError(f"no patch reads channel {channel!r}; those read: {listed}{nearest(channel, channels)}")
 
 
 def entries(side: Side, channel: str, videos: int) -> list[SideChannel | None]:
