@@ -97,9 +97,9 @@ def test_distances_of_floating_things_can_be_exchanged_without_a_trace_in_the_pi
     for scene in _scenes("floating")[:20]:
         eye = np.asarray(scene.cameras[0].position)
         factors = np.array([np.linalg.norm(np.asarray(s.path[0].position) - eye) / s.size for s in scene.solids])
-        np.testing.assert_allclose(factors, factors.mean(), rtol=0.12)
+        np.testing.assert_allclose(factors, factors.mean(), rtol=0.15)
         moved = []
-        for solid, factor in zip(scene.solids, (1.05, 0.9, 1.0), strict=False):
+        for solid, factor in zip(scene.solids, (1.05, 0.9), strict=True):
             x, y, z = (float(v) for v in eye + factor * (np.asarray(solid.path[0].position) - eye))
             moved.append(replace(solid, size=solid.size * factor, path=(Waypoint(0.0, (x, y, z)),)))
         before, after = (render(replace(scene, solids=tuple(v)), [0.5], 64, 64)[0] for v in (scene.solids, moved))

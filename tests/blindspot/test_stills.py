@@ -1,4 +1,4 @@
-"""Stills: labels that say what stands in each third, and worker processes that change nothing."""
+"""Stills: labels that say what stands in each half, and worker processes that change nothing."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def test_pictures_and_labels_fit_each_other() -> None:
         known = set(stills.labels[:, column].tolist()) - {UNKNOWN}
         # No flash is black, which comes last.
         assert known == set(range(size if column < len(LABEL_SIZES) - 1 else size - 1))
-    np.testing.assert_array_equal(stills.labels[:, 0:6:2] > 0, stills.labels[:, 1:6:2] > 0)
+    np.testing.assert_array_equal(stills.labels[:, 0:4:2] > 0, stills.labels[:, 1:4:2] > 0)
 
 
-def test_a_third_that_holds_a_red_thing_is_redder_than_one_that_holds_a_blue() -> None:
+def test_a_half_that_holds_a_red_thing_is_redder_than_one_that_holds_a_blue() -> None:
     stills = make_stills(600, 2, 32, workers=1)
     unlit = stills.labels[:, -1] == 0
     redness = stills.pictures[..., 0].astype(int) - stills.pictures[..., 2]
     means = {}
     for colour in ("red", "blue"):
         wanted = list(COLOURS).index(colour) + 1
-        thirds = [
-            redness[unlit & (stills.labels[:, 2 * k] == wanted)][:, :, edge : edge + 11].max(axis=(1, 2))
-            for k, edge in enumerate((0, 11, 21))
+        halves = [
+            redness[unlit & (stills.labels[:, 2 * k] == wanted)][:, :, edge : edge + 16].max(axis=(1, 2))
+            for k, edge in enumerate((0, 16))
         ]
-        means[colour] = np.concatenate(thirds).mean()
+        means[colour] = np.concatenate(halves).mean()
     assert means["red"] > means["blue"] + 60
 
 

@@ -20,13 +20,13 @@ from pave.errors import InputError
 
 
 def _config(out: Path, **more: Any) -> BaseConfig:
-    small = {"tower_steps": 2, "still_count": 40, "stills_per_step": 8, "steps": 3, "film_count": 4, "text_count": 4}
+    small = {"sight_steps": 2, "still_count": 40, "stills_per_step": 8, "steps": 3, "film_count": 4, "text_count": 4}
     small |= {"films_per_step": 2, "texts_per_step": 2, "workers": 1, "test_questions": 2}
     return BaseConfig(**{"out": out, **small, **more})
 
 
 def _alone(lesson: Lesson, number: int) -> Lesson:
-    """One question of a lesson as it is asked outside of training: the prefix, then the question."""
+    """One question of a lesson as it is asked outside of training: the prefix, then the question, nothing else."""
     own = (lesson.block == 0) | (lesson.block == number)
     return replace(
         lesson,

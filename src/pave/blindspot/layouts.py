@@ -26,11 +26,11 @@ from pave.blindspot.scene import (
 )
 
 DURATION_SEC = 8
-SLOT_X = {"left": -1.55, "middle": 0.0, "right": 1.55}
+SLOT_X = {"left": -1.15, "right": 1.15}
 FLASH_COLOURS = tuple(colour for colour in COLOURS if colour != "black")
 _ALWAYS = ((0.0, float(DURATION_SEC)),)
 _LOOK_AT: Vector = (0.0, 0.0, 0.85)
-_FIELD_OF_VIEW_DEG = 40.0
+_FIELD_OF_VIEW_DEG = 38.0
 _EYE: Vector = (0.0, -6.6, 3.0)
 _OTHER_EYES: dict[str, Vector] = {
     "from left": (-5.6, -0.9, 2.9),
@@ -52,28 +52,28 @@ def turns(rng: np.random.Generator) -> Scene:
     edges = _turn_edges(count, rng)
     solids = []
     for (colour, shape), start, end in zip(_things(count, rng), edges[:-1], edges[1:], strict=True):
-        size = float(rng.uniform(0.8, 1.1))
+        size = float(rng.uniform(0.8, 1.05))
         solids.append(_resting(shape, colour, size, _slot(rng), rng.uniform(-0.5, 0.6), ((start, end),)))
     return _scene("turns", rng, solids=solids, sounds=_sounds_by_turn(edges, rng))
 
 
 def together(rng: np.random.Generator) -> Scene:
-    """One to three things stand side by side."""
-    slots = _some_slots(int(rng.integers(1, 4)), rng)
+    """One or two things stand, side by side."""
+    slots = _some_slots(int(rng.integers(1, 3)), rng)
     return _scene("together", rng, solids=_row(slots, rng), sounds=_stray_sounds(rng))
 
 
 def elsewhere(rng: np.random.Generator) -> Scene:
-    """One to three things side by side for a camera that looks from the left, right, behind or above."""
+    """One or two things side by side for a camera that looks from the left, right, behind or above."""
     others = other_cameras(rng)
     camera = others[int(rng.integers(len(others)))]
-    slots = _some_slots(int(rng.integers(1, 4)), rng)
+    slots = _some_slots(int(rng.integers(1, 3)), rng)
     across_depth = camera.name in ("from left", "from right")
     solids = []
     for slot, (colour, shape) in zip(slots, _things(len(slots), rng), strict=True):
         along, off = 0.75 * SLOT_X[slot] + rng.uniform(-0.1, 0.1), rng.uniform(-0.3, 0.3)
         x, y = (off, along + 0.3) if across_depth else (along, off)
-        solids.append(_resting(shape, colour, rng.uniform(0.5, 0.6), x, y, _ALWAYS))
+        solids.append(_resting(shape, colour, rng.uniform(0.55, 0.7), x, y, _ALWAYS))
     return _scene("elsewhere", rng, solids=solids, sounds=_stray_sounds(rng), cameras=(camera,))
 
 
@@ -82,11 +82,11 @@ def moving(rng: np.random.Generator) -> Scene:
     lanes = rng.permutation([-1.0, 0.9])[: int(rng.integers(1, 3))]
     headings = rng.choice([-1, 1], len(lanes))
     abreast = len(lanes) == 2 and headings[0] == headings[1]
-    leads = (0.75, -0.75) if abreast else (0.0, 0.0)
+    leads = (0.45, -0.45) if abreast else (0.0, 0.0)
     solids = []
     for (colour, shape), lane, heading, lead in zip(_things(len(lanes), rng), lanes, headings, leads, strict=False):
-        size = float(rng.uniform(0.6, 0.85))
-        reach = (rng.uniform(0.8, 1.1) if abreast else rng.uniform(1.2, 1.9)) * np.array([-1, 1]) * heading + lead
+        size = float(rng.uniform(0.6, 0.75))
+        reach = (rng.uniform(0.8, 1.0) if abreast else rng.uniform(1.0, 1.4)) * np.array([-1, 1]) * heading + lead
         path = tuple(
             Waypoint(time, _rounded((x, lane, HALF_HEIGHT[shape] * size)))
             for time, x in zip((0.0, float(DURATION_SEC)), reach, strict=True)
@@ -96,9 +96,9 @@ def moving(rng: np.random.Generator) -> Scene:
 
 
 def walled(rng: np.random.Generator) -> Scene:
-    """A wall with one to three things behind it, and none to two things in plain view beside it."""
+    """A wall with one to three things behind it, and none or one in plain view beside it."""
     wall_slot, *free = _some_slots(len(SLOT_X), rng)
-    visible = int(rng.integers(0, 3))
+    visible = int(rng.integers(0, 2))
     hidden = int(rng.integers(1, 4))
     things = _things(visible + hidden, rng)
     wall = _wall(wall_slot)
@@ -108,18 +108,18 @@ def walled(rng: np.random.Generator) -> Scene:
 
 
 def floating(rng: np.random.Generator) -> Scene:
-    """Two or three things hang in the air, their size and distance confounded in the main camera's picture.
+    """Two things hang in the air, their size and distance confounded in the main camera's picture.
 
-    A solid scaled about the camera by any factor gives the same picture; all have one apparent size, and the factors
-    are drawn apart from it, so that the picture says nothing of which is nearer or bigger.
+    A solid scaled about the camera by any factor gives the same picture; both have one apparent size, and the
+    factors are drawn apart from it, so that the picture says nothing of which is nearer or bigger.
     """
     camera = _main_camera(rng)
-    slots = _some_slots(int(rng.integers(2, 4)), rng)
-    factors = rng.permutation([0.62, 0.78, 0.94])[: len(slots)] + rng.uniform(-0.03, 0.03, len(slots))
-    apparent = rng.uniform(0.6, 0.75)
+    slots = _some_slots(2, rng)
+    factors = rng.permutation([0.65, 0.9]) + rng.uniform(-0.04, 0.04, 2)
+    apparent = rng.uniform(0.6, 0.8)
     solids = []
     for slot, (colour, shape), factor in zip(slots, _things(len(slots), rng), factors, strict=True):
-        seen_at = np.array([SLOT_X[slot] + rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.2), rng.uniform(0.95, 1.5)])
+        seen_at = np.array([SLOT_X[slot] + rng.uniform(-0.15, 0.15), rng.uniform(-0.2, 0.2), rng.uniform(1.0, 1.5)])
         eye = np.asarray(camera.position)
         position = eye + factor * (seen_at - eye)
         x, y, z = (float(v) for v in position)
@@ -257,7 +257,7 @@ def _sound(kind: str, second: int, rng: np.random.Generator) -> SoundEvent:
 
 
 def _slot(rng: np.random.Generator) -> float:
-    return SLOT_X[_some_slots(1, rng)[0]] + float(rng.uniform(-0.2, 0.2))
+    return SLOT_X[_some_slots(1, rng)[0]] + float(rng.uniform(-0.15, 0.15))
 
 
 def _some_slots(count: int, rng: np.random.Generator) -> list[str]:
@@ -267,8 +267,8 @@ def _some_slots(count: int, rng: np.random.Generator) -> list[str]:
 def _row(slots: list[str], rng: np.random.Generator) -> list[Solid]:
     solids = []
     for slot, (colour, shape) in zip(slots, _things(len(slots), rng), strict=True):
-        x = SLOT_X[slot] + rng.uniform(-0.2, 0.2)
-        solids.append(_resting(shape, colour, rng.uniform(0.6, 0.78), x, rng.uniform(-0.4, 0.5), _ALWAYS))
+        x = SLOT_X[slot] + rng.uniform(-0.15, 0.15)
+        solids.append(_resting(shape, colour, rng.uniform(0.7, 0.95), x, rng.uniform(-0.4, 0.5), _ALWAYS))
     return solids
 
 
@@ -291,7 +291,7 @@ def _in_front(slots: list[str], things: list[tuple[str, str]], rng: np.random.Ge
     solids = []
     for slot, (colour, shape) in zip(slots, things, strict=True):
         x = 0.85 * SLOT_X[slot] + rng.uniform(-0.15, 0.15)
-        solids.append(_resting(shape, colour, rng.uniform(0.45, 0.6), x, rng.uniform(-1.8, -1.5), _ALWAYS))
+        solids.append(_resting(shape, colour, rng.uniform(0.5, 0.65), x, rng.uniform(-1.8, -1.5), _ALWAYS))
     return solids
 
 

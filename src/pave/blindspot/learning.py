@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -107,7 +106,10 @@ def set_gradients(
 def optimizer_and_schedule(
     groups: Sequence[tuple[Sequence[nn.Parameter], float]], steps: int, *, warmup: int, weight_decay: float
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """Return AdamW over (parameters, learning rate) groups, decay on matrices only, and warm-up then cosine to 2 %."""
+    """Return AdamW over (parameters, learning rate) groups, decay on matrices only, and its schedule.
+
+    The rate stays high until the last 30 % of the steps: looking facts up is learned in a late jump.
+    """
     chosen = [
         {
             "params": [p for p in parameters if (p.ndim >= 2) == decayed],
@@ -120,9 +122,7 @@ def optimizer_and_schedule(
     optimizer = torch.optim.AdamW(chosen, betas=(0.9, 0.98))
 
     def rate(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
+        return min(1.0, (step + 1) / warmup, max(0.02, (steps - step) / (0.3 * steps)))
 
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
 

@@ -1,9 +1,9 @@
 """What the tiny base is trained on: scenes as it would see them, or written out in words, with questions.
 
-A lesson is one token sequence: a prefix (the video's placeholders, or the facts in words) and several questions after
-it. Every question sees the prefix and itself, never another question: its positions go on from the prefix, and the
-attention mask (``block``) keeps it apart. Several questions of one scene thus cost one reading of the scene, and none
-leaks its answer to the next.
+A lesson is one token sequence: a prefix (the video's placeholders, or the facts in words) and several questions
+after it. A question sees the prefix and itself, never another question: its positions go on from the prefix, and the
+attention mask (``block``) keeps it apart. Several questions of one scene thus cost one reading of the scene, each is
+learned as it will be asked, and those that the prefix can't answer don't leak their answers to each other.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from pave.blindspot.vocabulary import TELL, TURN_END, TURN_START, VIDEO, vocabul
 
 PREFIX = 0
 _SHARES = {
-    "turns": 0.34,
+    "turns": 0.3,
     "together": 0.13,
     "elsewhere": 0.07,
     "moving": 0.15,
     "walled": 0.1,
     "floating": 0.07,
-    "lit": 0.08,
+    "lit": 0.12,
     "blinking": 0.03,
     "hidden_turns": 0.03,
 }
@@ -101,13 +101,16 @@ def _scene(rng: np.random.Generator) -> Scene:
 def _film(rng: np.random.Generator, tokens: dict[str, int], shape: VideoShape) -> Lesson:
     scene = _scene(rng)
     frames = glimpses(scene, sampled_times(scene.duration_sec, shape.frames), shape.size, rng)
-    questions = [*_questions(scene, rng, 6, 2), Question("tell", TELL, describe_seen(scene), 1.0)]
-    return _assemble(_video(shape), questions, tokens, frames)
+    told = Question("tell", TELL, describe_seen(scene), 1.0)
+    questions = [*TRACKS["see"].ask(scene, rng)[:9], *_about_channels(scene, rng, 1), told]
+    prefix = [TURN_START, "user", *[VIDEO] * (shape.frames * shape.tokens_per_frame + 1)]
+    return _assemble(prefix, questions, tokens, frames)
 
 
 def _text(rng: np.random.Generator, tokens: dict[str, int], shape: VideoShape) -> Lesson:
     scene = _scene(rng)
-    return _assemble([TURN_START, "user", *words(describe(scene))], _questions(scene, rng, 3, 4), tokens, None)
+    questions = [*TRACKS["see"].ask(scene, rng)[:4], *_about_channels(scene, rng, 4)]
+    return _assemble([TURN_START, "user", *words(describe(scene))], questions, tokens, None)
 
 
 _KINDS: dict[str, Callable[[np.random.Generator, dict[str, int], VideoShape], Lesson]] = {
@@ -116,36 +119,26 @@ _KINDS: dict[str, Callable[[np.random.Generator, dict[str, int], VideoShape], Le
 }
 
 
-def _video(shape: VideoShape) -> list[str]:
-    return [TURN_START, "user", *[VIDEO] * (shape.frames * shape.tokens_per_frame + 1)]
-
-
-def _questions(scene: Scene, rng: np.random.Generator, about_frames: int, about_channels: int) -> list[Question]:
-    """Return up to so many questions that the frames answer, and up to so many of each other track."""
-    questions = TRACKS["see"].ask(scene, rng)[:about_frames]
-    for track in TRACKS.values():
-        if track.channels:
-            questions += track.ask(scene, rng)[:about_channels]
-    return questions
+def _about_channels(scene: Scene, rng: np.random.Generator, most: int) -> list[Question]:
+    """Return up to ``most`` questions of each track that is about a side channel."""
+    return [q for track in TRACKS.values() if track.channels for q in track.ask(scene, rng)[:most]]
 
 
 def _assemble(
     prefix: list[str], questions: Sequence[Question], tokens: dict[str, int], frames: np.ndarray | None
 ) -> Lesson:
-    text, block, positions, learned = (
-        list(prefix),
-        [PREFIX] * len(prefix),
-        list(range(len(prefix))),
-        [False] * len(prefix),
-    )
+    text = list(prefix)
+    block = [PREFIX] * len(text)
+    learned = [False] * len(text)
+    positions = list(range(len(text)))
     for number, question in enumerate(questions, start=1):
         asked = [*words(question.text), TURN_END, TURN_START, "assistant"]
         answered = [*words(question.answer), TURN_END]
         length = len(asked) + len(answered)
         text += asked + answered
         block += [number] * length
-        positions += range(len(prefix), len(prefix) + length)
         learned += [False] * len(asked) + [True] * len(answered)
+        positions += range(len(prefix), len(prefix) + length)
     return Lesson(
         np.array([tokens[word] for word in text], np.int16),
         np.array(block, np.int16),

@@ -10,15 +10,15 @@ from pave.blindspot.intersect import box
 from pave.blindspot.render import project
 from pave.blindspot.scene import Camera, Scene, Solid, Vector, sampled_times
 
-PLACES = ("left", "middle", "right")
-NEARNESS = ("near", "between", "far")
+PLACES = ("left", "right")
+NEARNESS = ("near", "far")
 TAKING_TURNS = ("turns", "lit", "blinking", "hidden_turns")
-BIGNESS = ("small", "medium", "big")
+BIGNESS = ("small", "big")
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """One solid in plain view: the sampled frames that show it, and the third of the picture it is in, for each."""
+    """One solid in plain view: the sampled frames that show it, and the half of the picture it is in, for each."""
 
     solid: Solid
     frames: tuple[int, ...]
@@ -26,7 +26,7 @@ class Sighting:
 
     @property
     def place(self) -> str | None:
-        """The third that it stays in, or None if it leaves it."""
+        """The half that it stays in, or None if it leaves it."""
         return self.places[0] if len(set(self.places)) == 1 else None
 
     @property
@@ -71,8 +71,8 @@ def is_hidden(scene: Scene, solid: Solid, time_sec: float, camera: int = 0) -> b
 
 
 def place_of(camera: Camera, point: Vector) -> str:
-    """Return the third of a square picture that a point falls in."""
-    return PLACES[min(2, max(0, int(project(camera, point)[0] * 3)))]
+    """Return the half of a picture that a point falls in."""
+    return "left" if project(camera, point)[0] < 0.5 else "right"
 
 
 def distance(scene: Scene, solid: Solid) -> float:
@@ -131,8 +131,8 @@ def _seen_at(seen: list[Sighting], index: int, ranks: dict[str, str]) -> list[st
 
 def _ranks(scene: Scene) -> dict[str, str]:
     ordered = sorted(scene.solids, key=lambda solid: distance(scene, solid))
-    chosen = (0, 2) if len(ordered) == 2 else (0, 1, 2)
-    return {solid.name: f" {NEARNESS[k]} {BIGNESS[k]}" for solid, k in zip(ordered, chosen, strict=True)}
+    ranks = zip(ordered, NEARNESS, BIGNESS, strict=True)
+    return {solid.name: f" {nearness} {bigness}" for solid, nearness, bigness in ranks}
 
 
 def _frame_of(time_sec: float, times: np.ndarray) -> int:

@@ -1,4 +1,4 @@
-"""Single frames with what stands in each third of them: what the tiny base's vision tower learns to see from."""
+"""Single frames with what stands in each half of them: what the tiny base's vision tower learns to see from."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Stills:
 
     Attributes:
         pictures: (N, size, size, 3) uint8.
-        labels: (N, 7) for each third of the picture from left to right the colour and the shape of what is there, then
-            the colour of a flash; 0 for none, ``UNKNOWN`` where a third holds two things.
+        labels: (N, 5) for each half of the picture, left and right, the colour and the shape of what is there, then
+            the colour of a flash; 0 for none, ``UNKNOWN`` where a half holds two things.
     """
 
     pictures: np.ndarray
@@ -66,12 +66,12 @@ def _labels(scene: Scene, time_sec: float, camera: int) -> np.ndarray:
     for solid in scene.solids:
         if not solid.is_present(time_sec) or is_hidden(scene, solid, time_sec, camera):
             continue
-        third = PLACES.index(place_of(scene.cameras[camera], solid.position(time_sec)))
-        taken[third] += 1
-        labels[2 * third : 2 * third + 2] = colours.index(solid.colour) + 1, shapes.index(solid.shape) + 1
-    for third, count in enumerate(taken):
+        half = PLACES.index(place_of(scene.cameras[camera], solid.position(time_sec)))
+        taken[half] += 1
+        labels[2 * half : 2 * half + 2] = colours.index(solid.colour) + 1, shapes.index(solid.shape) + 1
+    for half, count in enumerate(taken):
         if count > 1:
-            labels[2 * third : 2 * third + 2] = UNKNOWN
+            labels[2 * half : 2 * half + 2] = UNKNOWN
     for flash in scene.flashes:
         if flash.is_on(time_sec):
             labels[-1] = colours.index(flash.colour) + 1

@@ -28,14 +28,14 @@ from pave.blindspot.learning import (
 )
 from pave.blindspot.lessons import Lesson, VideoShape, make_lessons
 from pave.blindspot.measure import Measurement, measure_base
-from pave.blindspot.sight import train_tower
+from pave.blindspot.sight import train_sight
 from pave.blindspot.stills import make_stills
 from pave.blindspot.tiny_base import FRAME_COUNT, FRAME_SIZE, TOKENS_PER_FRAME, build_model, build_processor
 from pave.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-_COUNTS = ("tower_steps", "still_count", "steps", "film_count", "text_count", "workers", "test_questions", "log_every")
+_COUNTS = ("sight_steps", "still_count", "steps", "film_count", "text_count", "workers", "test_questions", "log_every")
 SHAPE = VideoShape(FRAME_COUNT, FRAME_SIZE, TOKENS_PER_FRAME)
 
 
@@ -43,23 +43,23 @@ SHAPE = VideoShape(FRAME_COUNT, FRAME_SIZE, TOKENS_PER_FRAME)
 class BaseConfig:
     """How the tiny base is trained.
 
-    First its tower learns to see from single frames; then all of it learns from films with their questions and from
+    First it learns to see from single frames; then all of it learns from films with their questions and from
     scenes told in words. ``*_count`` of each are drawn beforehand. At the end it is asked ``test_questions`` fresh
     questions of ``see`` and as many of ``hear``, on real films.
     """
 
     out: Path
     seed: int = 0
-    tower_steps: int = 2500
-    still_count: int = 40000
+    sight_steps: int = 1600
+    still_count: int = 30000
     stills_per_step: int = 192
-    tower_learning_rate: float = 2e-3
-    steps: int = 2000
-    film_count: int = 8000
-    text_count: int = 5000
+    sight_learning_rate: float = 2e-3
+    steps: int = 3000
+    film_count: int = 16000
+    text_count: int = 6000
     films_per_step: int = 12
-    texts_per_step: int = 6
-    learning_rate: float = 2e-3
+    texts_per_step: int = 4
+    learning_rate: float = 3e-3
     weight_decay: float = 0.02
     warmup_steps: int = 150
     workers: int = 2
@@ -117,12 +117,12 @@ def _trained(config: BaseConfig) -> LlavaOnevisionForConditionalGeneration:
     torch.set_num_threads(1)
     model = build_model(config.seed).train()
     with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        train_tower(
+        train_sight(
             model,
             make_stills(config.still_count, config.seed, FRAME_SIZE, config.workers),
-            steps=config.tower_steps,
+            steps=config.sight_steps,
             stills_per_step=config.stills_per_step,
-            learning_rate=config.tower_learning_rate,
+            learning_rate=config.sight_learning_rate,
             seed=config.seed,
             pool=pool,
         )

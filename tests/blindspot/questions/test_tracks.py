@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pave.blindspot.observation import distance, hidden, sightings
+from pave.blindspot.observation import Sighting, distance, hidden, sightings
 from pave.blindspot.questions import both, hear, views
 from pave.blindspot.questions.question import NUMBERS, Question
-from pave.blindspot.scene import COLOURS, SHAPES, SOUND_KINDS, Scene, SoundEvent
+from pave.blindspot.scene import COLOURS, SHAPES, SOUND_KINDS, Scene, Solid, SoundEvent
 from pave.blindspot.tracks import TRACKS
 from pave.blindspot.vocabulary import vocabulary, words
 
@@ -178,6 +178,14 @@ def test_tracks_do_not_ask_about_scenes_of_others() -> None:
     assert hear.ask(together, rng) == views.ask(together, rng) == both.ask(together, rng) == []
 
 
+def _asked_about(question: Question, seen: list[Sighting]) -> Solid:
+    """The one thing in view that the text names, or that alone has the shape it names."""
+    named = [s.solid for s in seen if s.solid.name in question.text]
+    alike = [s.solid for s in seen if s.solid.shape in question.text]
+    (solid,) = named or alike
+    return solid
+
+
 def test_answers_of_see_name_what_was_seen() -> None:
     order = {"first": 0, "last": -1}
     for scene, question in _asked("see", 300):
@@ -192,10 +200,11 @@ def test_answers_of_see_name_what_was_seen() -> None:
         elif question.form == "count":
             assert question.answer == NUMBERS[len(names)]
         elif question.form == "after":
-            asked = next(k for k, name in enumerate(names) if name in question.text)
-            assert question.answer == names[asked + 1]
+            assert question.answer == names[names.index(_asked_about(question, seen).name) + 1]
+        elif question.form == "place":
+            assert {question.answer} == set(next(s for s in seen if s.solid == _asked_about(question, seen)).places)
         elif question.form == "motion":
-            solid = next(s.solid for s in seen if s.solid.name in question.text)
+            solid = _asked_about(question, seen)
             moved = solid.position(8.0)[0] - solid.position(0.0)[0]
             assert question.answer == ("right" if moved > 0 else "left")
 

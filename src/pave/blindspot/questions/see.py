@@ -40,7 +40,7 @@ def ask(scene: Scene, rng: np.random.Generator) -> list[Question]:
     if scene.layout in _STANDING:
         answered += _places(seen, rng)
     if scene.layout == "moving":
-        answered += [_question("motion", pick(MOTION, rng).format(thing=s.solid.name), str(s.heading)) for s in seen]
+        answered += _motions(seen, rng)
     if seen:
         answered.append(_question("count", pick(COUNT, rng), NUMBERS[len(seen)]))
     return interleave([*answered, *_flashes(scene, rng)], rng)
@@ -73,6 +73,12 @@ def _absent(names: list[str], rng: np.random.Generator) -> str:
     return f"{colour} {shape}"
 
 
+def _mention(sighting: Sighting, seen: list[Sighting], rng: np.random.Generator) -> str:
+    """Return the thing's name, or often its shape alone where no other thing has it."""
+    alone = sum(s.solid.shape == sighting.solid.shape for s in seen) == 1
+    return sighting.solid.shape if alone and rng.random() < 0.6 else sighting.solid.name
+
+
 def _looks(seen: list[Sighting], rng: np.random.Generator) -> Iterator[Question]:
     shapes = Counter(s.solid.shape for s in seen)
     for s in seen:
@@ -88,13 +94,18 @@ def _order(seen: list[Sighting], rng: np.random.Generator) -> Iterator[Question]
     early, late = sorted(int(k) for k in rng.choice(len(names), 2, replace=False))
     yield _question("order", either(pick(ORDER, rng), names[early], names[late], rng), names[early])
     before = int(rng.integers(len(names) - 1))
-    yield _question("after", pick(AFTER, rng).format(thing=names[before]), names[before + 1])
+    yield _question("after", pick(AFTER, rng).format(thing=_mention(seen[before], seen, rng)), names[before + 1])
+
+
+def _motions(seen: list[Sighting], rng: np.random.Generator) -> Iterator[Question]:
+    for s in seen:
+        yield _question("motion", pick(MOTION, rng).format(thing=_mention(s, seen, rng)), str(s.heading))
 
 
 def _places(seen: list[Sighting], rng: np.random.Generator) -> Iterator[Question]:
     for s in seen:
         if s.place is not None:
-            yield _question("place", pick(PLACE, rng).format(thing=s.solid.name), s.place)
+            yield _question("place", pick(PLACE, rng).format(thing=_mention(s, seen, rng)), s.place)
     for place in PLACES:
         there = [s.solid.name for s in seen if place in s.places]
         if len(there) == 1:
