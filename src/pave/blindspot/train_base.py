@@ -54,7 +54,7 @@ class BaseConfig:
     still_count: int = 30000
     stills_per_step: int = 192
     sight_learning_rate: float = 2e-3
-    steps: int = 3000
+    steps: int = 1500
     film_count: int = 16000
     text_count: int = 6000
     films_per_step: int = 12
