@@ -39,8 +39,8 @@ class Windows:
 
     @property
     def samples(self) -> int:
-        """Samples in a window."""
-        return round(self.window_sec * self.sample_rate)
+        """Samples in a window; a fraction counts whole, so that windows side by side leave no sample out."""
+        return math.ceil(round(self.window_sec * self.sample_rate, 6))
 
     def count(self, samples: int) -> int:
         """Return the number of windows K over ``samples`` of sound."""
