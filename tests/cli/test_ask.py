@@ -15,7 +15,6 @@ from pave.blindspot.render import render
 from pave.blindspot.sounds import soundtrack
 from pave.blindspot.tracks import TRACKS
 from pave.cli import main
-from pave.shipped import shipped_patches
 from tests.batches import patch_config, randomize
 from tests.media.writing import click, grey_frames, write_media
 from tests.tiny import FAMILIES, base_folder
@@ -91,7 +90,7 @@ def test_refusals(capsys: pytest.CaptureFixture[str], patch: Path, clip: Path, t
     assert "question" in refused(capsys, "--video", clip)
 
 
-@pytest.mark.skipif("hear" not in shipped_patches(), reason="the shipped patch is not trained yet")
+@pytest.mark.xfail(strict=True, reason="the first shipped patch was stopped before it binds sounds to moments")
 def test_the_shipped_patch_hears_in_a_foreign_film(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Another size, frame rate and sample rate than the generator's."""
     form = FilmFormat(width=160, height=90, frames_per_sec=25, sample_rate=44_100)
