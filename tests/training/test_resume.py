@@ -70,7 +70,9 @@ def assert_same(one: Path, other: Path) -> None:
 
 def kill_at_checkpoint(config: TrainConfig, count: int) -> None:
     """Run ``train`` in another process and kill it once it has written ``count`` checkpoints or more."""
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    # Sums run in the order of the threads: as many in the child as here.
+    threads = str(torch.get_num_threads())
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": threads}
     command = [sys.executable, "-c", CHILD, json.dumps(to_dict(config))]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as child:
         folder = Run(config).folder

@@ -114,6 +114,7 @@ def train_base(config: BaseConfig) -> BaseReport:
 
 
 def _trained(config: BaseConfig) -> LlavaOnevisionForConditionalGeneration:
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     model = build_model(config.seed).train()
     with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -127,6 +128,7 @@ def _trained(config: BaseConfig) -> LlavaOnevisionForConditionalGeneration:
             pool=pool,
         )
         _train_all(model, config, pool)
+    torch.set_num_threads(threads)
     return model.eval()
 
 
