@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
-import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +19,7 @@ from pave.blindspot.questions.question import Question
 from pave.blindspot.scene import Scene
 from pave.blindspot.tracks import TRACKS
 from pave.errors import InputError, nearest
+from pave.files import whole_folder
 
 logger = logging.getLogger(__name__)
 
@@ -81,15 +79,8 @@ def make(config: MakeConfig, progress: Callable[[int, int], None] | None = None)
     """
     out = Path(config.out)
     check_empty(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with whole_folder(out) as folder:
         report = _fill(folder, config, progress)
-        folder.chmod(0o755)
-        os.replace(folder, out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     logger.info("%d questions about %d clips in %s", report.questions, report.clips, out)
     return report
 
