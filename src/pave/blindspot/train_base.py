@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -32,6 +30,7 @@ from pave.blindspot.sight import train_sight
 from pave.blindspot.stills import make_stills
 from pave.blindspot.tiny_base import FRAME_COUNT, FRAME_SIZE, TOKENS_PER_FRAME, build_model, build_processor
 from pave.errors import InputError
+from pave.files import whole_folder
 
 logger = logging.getLogger(__name__)
 
@@ -92,9 +91,7 @@ def train_base(config: BaseConfig) -> BaseReport:
     """
     out = Path(config.out)
     check_empty(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with whole_folder(out) as folder:
         started = time.monotonic()
         model = _trained(config)
         seconds = time.monotonic() - started
@@ -105,11 +102,6 @@ def train_base(config: BaseConfig) -> BaseReport:
         write_card(folder, config, report)
         for file in folder.iterdir():
             file.chmod(0o644)
-        folder.chmod(0o755)
-        os.replace(folder, out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return report
 
 
