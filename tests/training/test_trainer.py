@@ -75,6 +75,16 @@ def test_side_channels_are_dropped_at_their_rate_and_the_same_each_time(tmp_path
     assert np.mean(found[0]) == pytest.approx(0.25, abs=0.02)
 
 
+def test_only_the_process_that_saves_writes_the_patch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make_trainer(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingArguments, "should_save", property(lambda _: False))
+        trainer.save_model(str(tmp_path / "second"))
+    assert not (tmp_path / "second").exists()
+    trainer.save_model(str(tmp_path / "first"))
+    assert (tmp_path / "first" / "patch" / "patch.safetensors").is_file()
+
+
 def test_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path)
     for bad in (float("nan"), float("inf")):

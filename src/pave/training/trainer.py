@@ -117,6 +117,9 @@ class PaveTrainer(Trainer):
                 shutil.rmtree(old)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        # Every process is called, since a sharded model would need all of them to gather; this one is whole in each.
+        if not self.args.should_save:
+            return
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         self.model.save_patch(self.name, folder / PATCH_FOLDER)
