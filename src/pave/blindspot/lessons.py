@@ -1,9 +1,9 @@
 """What the tiny base is trained on: scenes as it would see them, or written out in words, with questions.
 
-A lesson is one token sequence: a prefix (the video's placeholders, or the facts in words) and several questions
-after it. A question sees the prefix and itself, never another question: its positions go on from the prefix, and the
-attention mask (``block``) keeps it apart. Several questions of one scene thus cost one reading of the scene, each is
-learned as it will be asked, and those that the prefix can't answer don't leak their answers to each other.
+A lesson is one token sequence: a prefix (the video's placeholders, or the scene in words), and several questions and
+facts after it. A question sees the prefix and itself, never another question: its positions go on from the prefix, and
+the attention mask (``block``) keeps it apart. Several questions of one scene thus cost one reading of the scene, each
+is learned as it will be asked, and those that the prefix can't answer don't leak their answers to each other.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pave.blindspot import layouts
+from pave.blindspot.facts import heard_facts, seen_facts
 from pave.blindspot.glimpse import glimpses
 from pave.blindspot.observation import describe, describe_seen
 from pave.blindspot.questions.question import Question
@@ -52,10 +53,10 @@ class Lesson:
 
     Attributes:
         tokens: (L,) token numbers.
-        block: (L,) 0 for the prefix, 1, 2, ... for the questions.
+        block: (L,) 0 for the prefix, 1, 2, ... for the questions and facts.
         positions: (L,) positions for the language model.
         learned: (L,) whether the token is part of an answer.
-        forms: The questions' forms, in order.
+        forms: The forms of questions and facts, in order.
         frames: (T, size, size, 3) uint8, or None where the scene is told in words.
     """
 
@@ -104,13 +105,14 @@ def _film(rng: np.random.Generator, tokens: dict[str, int], shape: VideoShape) -
     told = Question("tell", TELL, describe_seen(scene), 1.0)
     questions = [*TRACKS["see"].ask(scene, rng)[:9], *_about_channels(scene, rng, 1), told]
     prefix = [TURN_START, "user", *[VIDEO] * (shape.frames * shape.tokens_per_frame + 1)]
-    return _assemble(prefix, questions, tokens, frames)
+    return _assemble(prefix, questions, seen_facts(scene, rng), tokens, frames)
 
 
 def _text(rng: np.random.Generator, tokens: dict[str, int], shape: VideoShape) -> Lesson:
     scene = _scene(rng)
     questions = [*TRACKS["see"].ask(scene, rng)[:4], *_about_channels(scene, rng, 4)]
-    return _assemble([TURN_START, "user", *words(describe(scene))], questions, tokens, None)
+    facts = [*seen_facts(scene, rng), *heard_facts(scene, rng)]
+    return _assemble([TURN_START, "user", *words(describe(scene))], questions, facts, tokens, None)
 
 
 _KINDS: dict[str, Callable[[np.random.Generator, dict[str, int], VideoShape], Lesson]] = {
@@ -125,15 +127,22 @@ def _about_channels(scene: Scene, rng: np.random.Generator, most: int) -> list[Q
 
 
 def _assemble(
-    prefix: list[str], questions: Sequence[Question], tokens: dict[str, int], frames: np.ndarray | None
+    prefix: list[str],
+    questions: Sequence[Question],
+    facts: Sequence[Question],
+    tokens: dict[str, int],
+    frames: np.ndarray | None,
 ) -> Lesson:
+    turns = [
+        ([*words(question.text), TURN_END, TURN_START, "assistant"], [*words(question.answer), TURN_END])
+        for question in questions
+    ]
+    turns += [(words(fact.text), words(fact.answer)) for fact in facts]
     text = list(prefix)
     block = [PREFIX] * len(text)
     learned = [False] * len(text)
     positions = list(range(len(text)))
-    for number, question in enumerate(questions, start=1):
-        asked = [*words(question.text), TURN_END, TURN_START, "assistant"]
-        answered = [*words(question.answer), TURN_END]
+    for number, (asked, answered) in enumerate(turns, start=1):
         length = len(asked) + len(answered)
         text += asked + answered
         block += [number] * length
@@ -144,6 +153,6 @@ def _assemble(
         np.array(block, np.int16),
         np.array(positions, np.int16),
         np.array(learned),
-        tuple(question.form for question in questions),
+        tuple(turn.form for turn in (*questions, *facts)),
         frames,
     )

@@ -56,7 +56,22 @@ def train_sight(
         if step % 100 == 0:
             named = _accuracy(model, flash_head, stills, train_count)
             logger.info("sight, step %d of %d: loss %.3f, named %.3f", step, steps, loss, named)
+    _resize(model, stills.pictures[train_count:])
     return _accuracy(model, flash_head, stills, train_count)
+
+
+@torch.no_grad()
+def _resize(model: LlavaOnevisionForConditionalGeneration, pictures: np.ndarray) -> None:
+    """Make video tokens as large as a sum of three words: colour, shape, place.
+
+    Training to name things makes them ever larger, and what a layer or a patch adds to a token would not show in it.
+    """
+    tokens = _tokens(model, vary(pictures[:1000, None], None)[:, 0])
+    words = model.get_input_embeddings().weight
+    wanted = len(_WORDS) ** 0.5 * words.norm(dim=1).mean()
+    last = model.model.multi_modal_projector.linear_2
+    for weight in (last.weight, last.bias):
+        weight.mul_(wanted / tokens.norm(dim=-1).mean())
 
 
 def _flash_head(model: LlavaOnevisionForConditionalGeneration, seed: int) -> nn.Linear:
@@ -77,12 +92,18 @@ def _batch(stills: Stills, chosen: np.ndarray, rng: np.random.Generator) -> tupl
 
 def _answers(model: LlavaOnevisionForConditionalGeneration, flash_head: nn.Linear, pixels: Tensor) -> list[Tensor]:
     """Return scores of colours, shapes, places and flash colours for each of the S tokens of a frame, (P, S, ...)."""
-    core, numbers = model.model, vocabulary()
-    grid = core.vision_tower(pixels, output_hidden_states=True).hidden_states[-1]
-    tokens = core.apply_pooling(core.multi_modal_projector(grid))
+    numbers, tokens = vocabulary(), _tokens(model, pixels)
     embeddings = model.get_input_embeddings().weight
     scores = [tokens @ embeddings[[numbers[word] for word in words]].T for words in _WORDS]
     return [*scores, flash_head(tokens)]
+
+
+def _tokens(model: LlavaOnevisionForConditionalGeneration, pixels: Tensor) -> Tensor:
+    """Return the video tokens (P, S, C) of frames."""
+    core = model.model
+    grid = core.vision_tower(pixels, output_hidden_states=True).hidden_states[-1]
+    tokens: Tensor = core.apply_pooling(core.multi_modal_projector(grid))
+    return tokens
 
 
 def _token_labels(labels: Tensor, tokens: int) -> list[Tensor]:

@@ -23,6 +23,7 @@ FRAME_SIZE = 32
 PATCH_SIZE = 8
 _GRID = (FRAME_SIZE // PATCH_SIZE) ** 2
 TOKENS_PER_FRAME = _GRID // 4
+_WORD_SCALE = 6.0
 
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -93,7 +94,7 @@ def build_model(seed: int) -> LlavaOnevisionForConditionalGeneration:
             intermediate_size=256,
             num_hidden_layers=4,
             num_attention_heads=4,
-            num_key_value_heads=2,
+            num_key_value_heads=4,
             max_position_embeddings=2048,
             initializer_range=0.06,
             tie_word_embeddings=True,
@@ -109,6 +110,27 @@ def build_model(seed: int) -> LlavaOnevisionForConditionalGeneration:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlavaOnevisionForConditionalGeneration(config)
+    _match_alike(model)
+    _enlarge_words(model)
     model.generation_config.eos_token_id = tokens[TURN_END]
     model.generation_config.pad_token_id = tokens[PAD]
     return model
+
+
+@torch.no_grad()
+def _match_alike(model: LlavaOnevisionForConditionalGeneration) -> None:
+    """Start half of the heads with queries that are their keys, so that a token looks for tokens like itself.
+
+    Mimetic initialisation (Trockman and Kolter, arXiv 2305.09828): looking a word up among the video tokens is then
+    there to be sharpened instead of to be found.
+    """
+    half = model.config.text_config.hidden_size // 2
+    for layer in model.model.language_model.layers:
+        layer.self_attn.q_proj.weight[:half] = 2 * layer.self_attn.k_proj.weight[:half]
+
+
+@torch.no_grad()
+def _enlarge_words(model: LlavaOnevisionForConditionalGeneration) -> None:
+    """Start with words as large as what a layer adds to them, so that no layer drowns them; logits stay as large."""
+    model.get_input_embeddings().weight.mul_(_WORD_SCALE)
+    model.model.language_model.norm.weight.fill_(1 / _WORD_SCALE)

@@ -53,12 +53,12 @@ class BaseConfig:
     still_count: int = 30000
     stills_per_step: int = 192
     sight_learning_rate: float = 2e-3
-    steps: int = 1500
+    steps: int = 4500
     film_count: int = 16000
     text_count: int = 6000
     films_per_step: int = 12
     texts_per_step: int = 4
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup_steps: int = 150
     workers: int = 2
@@ -138,9 +138,9 @@ def _train_all(model: LlavaOnevisionForConditionalGeneration, config: BaseConfig
         weight_decay=config.weight_decay,
     )
     losses: list[float] = []
-    for step, parts in enumerate(_batches(lessons, config), start=1):
-        count = sum(int((part.targets != -100).sum()) for part in parts)
-        shares = [lambda part=part, count=count: answer_loss(model, part) / count for part in parts]
+    for step, halves in enumerate(_batches(lessons, config), start=1):
+        count = sum(int((part.targets != -100).sum()) for half in halves for part in half)
+        shares = [lambda h=half, n=count: sum(answer_loss(model, part) for part in h) / n for half in halves]
         losses.append(set_gradients(shares, [*tower, *rest], pool))
         optimizer.step()
         schedule.step()
@@ -164,13 +164,15 @@ def _measured(folder: Path, track: str, config: BaseConfig) -> Measurement:
     return measured
 
 
-def _batches(lessons: dict[str, list[Lesson]], config: BaseConfig) -> Iterator[list[Batch]]:
-    """Yield each step's lessons in two parts, films and texts, that are computed at the same time."""
+def _batches(lessons: dict[str, list[Lesson]], config: BaseConfig) -> Iterator[list[list[Batch]]]:
+    """Yield each step's lessons in two halves that are computed at the same time, each of films and texts."""
     rng = np.random.default_rng([config.seed, 2])
     orders = {kind: _endless(len(of_kind), rng) for kind, of_kind in lessons.items()}
     for _ in range(config.steps):
         chosen = {"film": config.films_per_step, "text": config.texts_per_step}
-        yield [collate([lessons[k][next(orders[k])] for _ in range(n)], rng) for k, n in chosen.items()]
+        drawn = {kind: [lessons[kind][next(orders[kind])] for _ in range(n)] for kind, n in chosen.items()}
+        halves = [[of_kind[part::2] for of_kind in drawn.values()] for part in (0, 1)]
+        yield [[collate(some, rng) for some in half if some] for half in halves]
 
 
 def _endless(count: int, rng: np.random.Generator) -> Iterator[int]:
