@@ -107,14 +107,19 @@ class Preprocessing:
     """How media become a patch's inputs (``preprocessing.json``).
 
     Args:
-        frames: Frames that the base sees of a video, at the middle of equal parts.
+        frames: Frames that the base sees of a video.
         encoder: Settings of the encoder of the patch's channel, with its name under ``type``.
+        preset: How frames are chosen and scaled, and which tokens a conversation becomes: ``pave`` takes the frames at
+            the middle of equal parts and the base's own processor and chat template; ``reference`` does what the
+            reference did, token for token.
     """
 
     frames: int
     encoder: dict[str, Any] | None = None
+    preset: Literal["pave", "reference"] = "pave"
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if self.frames < 1:
             raise InputError(f"preprocessing: frames is {self.frames}; it must be at least 1")
 
