@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pave.errors import InputError
 from pave.lora import LoraSet
 from pave.patches import build
 from pave.patches.attention import tie
-from pave.patches.compose import Choice, Side, add_residuals, check_channels, check_names, choose, entries
+from pave.patches.compose import Choice, Side, apply_patches, check_channels, check_names, choose
 from pave.types import VideoTokens
 
 
@@ -117,34 +117,24 @@ class PaveModel(nn.Module):
         if not name.isidentifier() or hasattr(nn.ModuleDict, name) or name in "lora_":
             raise InputError(f"patch name {name!r} cannot be used; choose another of letters, digits and underscores")
         spec = PatchSpec(self.record, self._fitted(config) if config else None, lora)
-        if spec.patch is not None:
-            self.patches[name] = build(spec.patch).to(self.base.device)
+        patch = build(spec.patch).to(self.base.device) if spec.patch is not None else None
         if lora is not None:
-            self.lora.add(name, lora, self.record.name)
+            self.lora.add(name, lora)
+        if patch is not None:
+            self.patches[name] = patch
         self.specs[name] = spec
         if preprocessing is not None:
             self.preprocessing[name] = preprocessing
         self.train(self.training)
 
     def _fitted(self, config: PatchConfig) -> PatchConfig:
-        """Fill in or check the widths that the base decides, and the layout that all its patches share."""
-        widths = {"query_dim": self.family.query_dim(config.query), "token_dim": self.family.token_dim}
-        for field, width in widths.items():
-            if getattr(config, field) not in (0, width):
-                raise InputError(
-                    f"patch: {field} is {getattr(config, field)}, but base {self.record.name!r} has {width}"
-                )
-        if config.layout not in self.family.layouts:
-            choices = ", ".join(map(repr, self.family.layouts))
-            raise InputError(
-                f"patch: base {self.record.name!r} has no layout {config.layout!r}; choose from {choices}"
-            )
+        """Fill in or check what the base decides, and the layout that all its patches share."""
         for name, spec in self.specs.items():
             if spec.patch is not None and spec.patch.layout != config.layout:
                 raise InputError(
                     f"patch: layout {config.layout!r} differs from {spec.patch.layout!r} of patch {name!r}"
                 )
-        return replace(config, **widths)
+        return self.family.fit(config, self.record.name)
 
     def remove_patch(self, name: str) -> None:
         """Take a patch and its LoRA off the model.
@@ -200,10 +190,7 @@ class PaveModel(nn.Module):
         check_names(names, self.specs)
         for name, patch in self.patches.items():
             patch.requires_grad_(name in names)
-        self.lora.trainable = set(names) & set(self.lora.specs)
-        for name in self.lora.specs:
-            for weight in self.lora.parameters(name):
-                weight.requires_grad_(name in names)
+        self.lora.set_trainable(names)
 
     @property
     def layout(self) -> str:
@@ -316,14 +303,7 @@ class PaveModel(nn.Module):
         if videos is None:
             videos = self.encode_videos(inputs, video_times_sec)
         placed = self.family.place(videos, inputs["input_ids"], self.layout)
-        present: list[set[str]] = [set() for _ in chosen]
-        for name in used:
-            given = entries(side, self.patches[name].config.channel, len(placed))
-            given = [entry if name in chosen[video.row] else None for video, entry in zip(placed, given, strict=True)]
-            for video, entry in zip(placed, given, strict=True):
-                if entry is not None and entry.steps:
-                    present[video.row].add(name)
-            placed = add_residuals(self.patches[name], placed, given)
+        placed, present = apply_patches({name: self.patches[name] for name in used}, side, chosen, placed)
         rest = self.family.without_pixels(inputs)
         encoded = {"video": self.family.output(placed, self.layout)}
         if rest.get("pixel_values") is not None:
