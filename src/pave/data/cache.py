@@ -29,7 +29,7 @@ class MediaCache:
     Args:
         videos: Video file to the video without its pixels, and its video tokens.
         side: Channel and file to the side channel, ``None`` where the file has no such signal.
-        made_with: What decided its content: base, frames, layout, and the encoder of each channel.
+        made_with: What decided its content: base, frames, preset, layout, and the encoder of each channel.
     """
 
     videos: dict[Path, tuple[PreparedVideo, VideoTokens]] = field(default_factory=dict)
@@ -131,7 +131,8 @@ def _settings(model: PaveModel, processor: PaveProcessor, reader: SideReader) ->
         f"encoder of {channel}": str(getattr(encoder, "config", type(encoder).__name__))
         for channel, encoder in reader.encoders.items()
     }
-    return {"base": model.record.name, "frames": str(processor.frames), "layout": processor.layout, **encoders}
+    frames = {"frames": str(processor.frames), "preset": processor.preset}
+    return {"base": model.record.name, **frames, "layout": processor.layout, **encoders}
 
 
 def _asks_before_projector(model: PaveModel) -> bool:
