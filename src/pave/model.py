@@ -31,7 +31,6 @@ class _Call:
 
     inputs: dict[str, Any]
     loras: list[frozenset[str]]
-    repeatable: bool = True
 
 
 class PaveModel(nn.Module):
@@ -270,11 +269,6 @@ class PaveModel(nn.Module):
         settings = inputs.get("generation_config") or self.base.generation_config or GenerationConfig()
         beams = inputs.get("num_beams", settings.num_beams) or 1
         sequences = inputs.get("num_return_sequences", settings.num_return_sequences) or 1
-        if not call.repeatable and max(beams, sequences) > 1:
-            raise InputError(
-                "this base cannot use beams or several return sequences on videos of different lengths; "
-                "generate them one by one"
-            )
         with self.lora.routed(call.loras, repeats=1 if beams > 1 else sequences) as routing:
             if not routing:
                 return self.base.generate(**call.inputs)
@@ -310,7 +304,7 @@ class PaveModel(nn.Module):
             encoded["image"] = self.family.encode_images(self.base, rest)
             del rest["pixel_values"]
         rest["mm_encoder_outputs"] = encoded
-        return _Call(rest, self._loras(chosen, present), self.family.can_repeat(placed))
+        return _Call(rest, self._loras(chosen, present))
 
     def _loras(self, chosen: list[list[str]], present: list[set[str]]) -> list[frozenset[str]]:
         """LoRAs that act on each sample: of its patches whose channel it has, of all of them in training."""

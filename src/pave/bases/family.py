@@ -176,10 +176,6 @@ class Family(ABC):
         """Return the encoder output that carries ``videos`` into the base's ``forward`` or ``generate``."""
         return BaseModelOutputWithPooling(pooler_output=self.join(videos, layout))
 
-    def can_repeat(self, videos: list[VideoTokens]) -> bool:
-        """Whether ``generate`` can repeat these videos for beams or several return sequences."""
-        return True
-
     def without_pixels(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs that stay beside already encoded videos."""
         return {name: value for name, value in inputs.items() if name != self.pixels}
