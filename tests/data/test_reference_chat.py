@@ -104,7 +104,9 @@ def test_a_question_that_is_only_asked_keeps_its_outer_spaces(chat: ReferenceCha
 
 def test_answers_keep_their_spaces(chat: ReferenceChat) -> None:
     answer = {"role": "assistant", "content": " a mug \n"}
-    assert chat.tokenizer.decode(chat.answered([QUESTION, answer], True).ids).endswith("assistant\n a mug \n<|im_end|>\n")
+    assert chat.tokenizer.decode(chat.answered([QUESTION, answer], True).ids).endswith(
+        "assistant\n a mug \n<|im_end|>\n"
+    )
 
 
 def test_text_only_has_no_placeholder(chat: ReferenceChat) -> None:

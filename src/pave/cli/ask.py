@@ -42,7 +42,7 @@ def run(
     """Ask a question about a video, with or without patches.
 
     Args:
-        video: Any video file that PyAV opens.
+        video: Any video file that PyAV opens; for patches of the preset 'reference' also a folder of numbered .jpg.
         question: The question.
         base: Shipped name, folder or hub id; by default the one that the first patch was made for.
         patch: Shipped names, folders or hub ids; none asks the base alone.
@@ -62,11 +62,12 @@ def run(
     for name, value in (("frames", frames), ("max_new_tokens", max_new_tokens)):
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}; it must be at least 1")
-    probe(video)
+    if not video.is_dir():
+        probe(video)
     model = load(base, patch or [])
     reader = SideReader.from_model(model)
     files = side_files(reader.channels, video, audio, {name: Path(path) for name, path in (side or {}).items()})
-    channels = read_channels(reader, files)
+    channels = read_channels(reader, files, video)
     processor = PaveProcessor.from_model(model, frames or default_frames(model))
     answer = ask(model, processor, video, question, channels, max_new_tokens)
     if json:
@@ -125,13 +126,13 @@ def side_files(channels: list[str], video: Path, audio: Path | None, side: dict[
     return {channel: side.get(channel, own.get(channel)) for channel in channels}
 
 
-def read_channels(reader: SideReader, files: dict[str, Path | None]) -> dict[str, SideChannel | None]:
-    """Encode each channel's file; says which channels are absent and what that means."""
+def read_channels(reader: SideReader, files: dict[str, Path | None], video: Path) -> dict[str, SideChannel | None]:
+    """Encode each channel's file of a video; says which channels are absent and what that means."""
     channels: dict[str, SideChannel | None] = {}
     for channel, path in files.items():
         if path is None:
             logger.warning("no file for channel %r: its patch does nothing; give --side %s=FILE", channel, channel)
-        channels[channel] = None if path is None else reader.encode(channel, path)
+        channels[channel] = None if path is None else reader.encode(channel, path, video)
     return channels
 
 

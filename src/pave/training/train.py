@@ -144,7 +144,7 @@ def _read(path: Path, config: TrainConfig, cap: int | None) -> list[Sample]:
 
 
 def _reader(model: PaveModel, config: TrainConfig) -> SideReader:
-    reader = SideReader.from_model(model)
+    reader = SideReader.from_model(model, training=True)
     if config.patch is not None:
         width = getattr(reader.encoders[config.patch.channel], "width", None)
         if width is not None and width != config.patch.side_dim:
