@@ -59,12 +59,14 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     listed = read_json(index).get("weight_map")
     if not isinstance(listed, dict) or not all(isinstance(file, str) for file in listed.values()):
         raise InputError(f"{index}: holds no weight_map of tensor names to files")
-    found: dict[str, StoredTensor] = {}
-    for file in sorted(set(listed.values())):
+    files = sorted(set(listed.values()))
+    for file in files:
         if Path(file).name != file:
             raise InputError(f"{index}: lists {file!r}, which is not a file of its own folder")
         if not (folder / file).is_file():
             raise InputError(f"{folder / file}: no such file, though {INDEX_FILE} lists it; copy the whole checkpoint")
+    found: dict[str, StoredTensor] = {}
+    for file in files:
         for name, tensor in _header(folder / file).items():
             if listed.get(name) != file:
                 raise InputError(f"{folder / file}: tensor {name!r} is not listed for this file in {INDEX_FILE}")
