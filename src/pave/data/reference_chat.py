@@ -1,4 +1,4 @@
-"""Conversations to tokens as the reference trained on them, so that one of its runs can go on: ChatML and its labels."""
+"""Conversations to tokens and labels as the reference trained on them, so that one of its runs can go on."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class ReferenceChat:
         if video:
             contents[0] = f"{self.video}\n{_untagged(contents[0], learning)}"
         for place, content in enumerate(contents[1:] if video else contents, start=int(video)):
-            if any(tag in content for tag in TAGS):
+            if is_tagged(content):
                 raise InputError(
                     f"messages[{place}] holds {' or '.join(TAGS)}; the video stands before the first question only"
                 )
@@ -103,12 +103,21 @@ def _opening(role: str) -> str:
     return f"<|im_start|>{role}\n"
 
 
+def is_tagged(text: str) -> bool:
+    """Whether a turn of the reference's annotations marks the video."""
+    return any(tag in text for tag in TAGS)
+
+
+def without_tags(text: str) -> str:
+    """Return a turn as the reference cleans one that marks the video, without the mark."""
+    for tag in TAGS:
+        text = text.replace(tag, "")
+    return text.strip()
+
+
 def _untagged(text: str, learning: bool) -> str:
     """Return a first question without its tags; what stood around one in mid-sentence keeps all its spaces.
 
     The reference strips a question that it learns, and takes one that it is asked as it is.
     """
-    tagged = any(tag in text for tag in TAGS)
-    for tag in TAGS:
-        text = text.replace(tag, "")
-    return text.strip() if learning or tagged else text
+    return without_tags(text) if learning or is_tagged(text) else text

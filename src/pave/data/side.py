@@ -63,8 +63,8 @@ class SideReader:
                 built[channel].training = training
             if built[channel].numbers_steps and spec.patch.alignment != "index":
                 raise InputError(
-                    f"patch {name!r} aligns by {spec.patch.alignment!r}, but the encoder of channel {channel!r} numbers "
-                    "its steps; set 'times: seconds' there"
+                    f"patch {name!r} aligns by {spec.patch.alignment!r}, but the encoder of channel {channel!r} "
+                    "numbers its steps; set 'times: seconds' there"
                 )
         return cls(built)
 

@@ -1,4 +1,4 @@
-"""Feature files of the reference: how each of its types lies in its file, and when its steps are on the video's clock."""
+"""Feature files of the reference: how each of its types lies in its file, and when its steps are, in seconds."""
 
 from __future__ import annotations
 
@@ -141,9 +141,7 @@ def _cameras(folder: Path, draw: Draw) -> Steps:
     for file, view in zip(files, views, strict=True):
         if view.shape != views[0].shape:
             shapes = f"{tuple(view.shape)}, {files[0].name} {tuple(views[0].shape)}"
-            raise InputError(
-                f"{file}: has shape {shapes}; the cameras of a folder must have as many frames and tokens"
-            )
+            raise InputError(f"{file}: has shape {shapes}; all cameras of a folder must have the same")
     return Steps(torch.stack(views, dim=1).flatten(0, 1), frames_clock, cameras=len(views))
 
 
