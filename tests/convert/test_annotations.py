@@ -200,13 +200,10 @@ def test_bad_input_is_told_in_one_line_and_writes_nothing(
     write(tmp_path / "broken.json", "[{")
     write(tmp_path / "broken.jsonl", '{"id": 1}\n{')
     write(tmp_path / "unmapped.json", [entry("a", "Z"), entry("b", "Y")])
-    settings = {
-        "annotations": write(tmp_path / "good.json", [entry("a", "A")]),
-        "out": tmp_path / "out.jsonl",
-        **world,
-    }
-    settings |= {key: tmp_path / value if str(value).count(".") else value for key, value in options.items()}
-    settings["ratio"] = options.get("ratio", 1.0)
+    good = write(tmp_path / "good.json", [entry("a", "A")])
+    settings: dict[str, Any] = {"annotations": good, "out": tmp_path / "out.jsonl", **world}
+    for name, value in options.items():
+        settings[name] = tmp_path / value if isinstance(value, str) and "." in value else value
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(InputError, match=says) as error:
         convert_annotations(**settings)
