@@ -233,7 +233,7 @@ def _contents(
 
 def _preprocessing(state: PatchState) -> Preprocessing:
     """Return how the reference makes inputs: features from files of any of its forms, which are aligned by index."""
-    encoder = {"type": "precomputed", "width": state.sizes["side"], "recipe": "reference", "times": "index"}
+    encoder = {"recipe": "reference", "times": "index", "type": "precomputed", "width": state.sizes["side"]}
     return Preprocessing(FRAMES, encoder, "reference")
 
 
@@ -264,7 +264,8 @@ def _facts(
     if files.has(TRAINER_FILE):
         state = files.read_json(TRAINER_FILE)
         facts |= {"steps": state.get("global_step"), "epochs": state.get("epoch")}
-    return facts
+    # Files hold them sorted: after a way there and back the card is the same.
+    return dict(sorted(facts.items()))
 
 
 def _report(out: Path, contents: Sequence[Content], states: Sequence[PatchState]) -> ReferenceReport:
