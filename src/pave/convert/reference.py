@@ -221,13 +221,14 @@ def _contents(
         record = records[index] if records else None
         heads = decide_heads(told.heads, record.patch.heads if record else None)
         positions = decide_positions(told.positions, files.clue, record.patch.positions if record else None)
-        channels[index].say("side channel", "--channel", files.path)
-        positions.say("positions", "--positions", files.path)
         patch = state.config(channels[index].value, heads.value, positions.value)
         facts = _facts(files, config, index, channels, positions, heads)
         spec = PatchSpec(model.record, model.family.fit(patch, model.record.name), lora_spec, facts)
         content = Content(spec, state.weights, lora_state, _preprocessing(state))
         contents.append(record.restore(content) if record else content)
+    for channel in channels:
+        channel.say("side channel", "--channel", files.path)
+    positions.say("positions", "--positions", files.path)
     return contents
 
 
