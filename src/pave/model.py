@@ -197,6 +197,11 @@ class PaveModel(nn.Module):
         layouts = [spec.patch.layout for spec in self.specs.values() if spec.patch is not None]
         return layouts[0] if layouts else self.family.layouts[0]
 
+    @property
+    def loss_type(self) -> str | None:
+        """Kind of the base's loss, by which trainers know that a row's first token is no target."""
+        return getattr(self.base, "loss_type", None)
+
     @contextmanager
     def base_only(self) -> Iterator[None]:
         """Inside this, the model is its base, bit for bit (in the layout that its patches share)."""
