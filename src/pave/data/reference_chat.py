@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from transformers import ProcessorMixin
 
@@ -86,11 +84,9 @@ class ReferenceChat:
         return [(role, f"{_opening(role)}{content}<|im_end|>\n") for role, content in turns]
 
     def _tokens(self, text: str) -> list[int]:
-        before, *after = (self.tokenizer(part, add_special_tokens=False)["input_ids"] for part in self._parts(text))
+        parts = text.split(self.video)
+        before, *after = (self.tokenizer(part, add_special_tokens=False)["input_ids"] for part in parts)
         return [*before, *(token for part in after for token in (self.placeholder_id, *part))]
-
-    def _parts(self, text: str) -> Sequence[str]:
-        return text.split(self.video)
 
     def _only_token(self, text: str) -> int:
         tokens = self.tokenizer(text, add_special_tokens=False)["input_ids"]
