@@ -25,6 +25,8 @@ from pave.errors import InputError
 LORA_RUN_FILE, PATCH_ONLY_FILE = "non_lora_trainables.bin", "mm_projector.bin"
 PATCH_FILES = (LORA_RUN_FILE, PATCH_ONLY_FILE)
 
+_OF_TENSORS = re.compile(r"torch\._utils\._rebuild_\w+|torch\.\w+Storage|collections\.OrderedDict")
+
 
 @dataclass(frozen=True)
 class CheckpointFiles:
@@ -143,10 +145,10 @@ def _choose(path: Path, files: list[PurePosixPath]) -> PurePosixPath:
         hint = hint or "give a checkpoint of the reference"
         raise InputError(f"{path}: holds neither {LORA_RUN_FILE} nor {PATCH_ONLY_FILE}; {hint}")
     height = min(len(file.parts) for file in files)
-    top = [file for file in files if len(file.parts) == height]
+    top = sorted({file.parent for file in files if len(file.parts) == height})
     if len(top) > 1:
         raise InputError(f"{path}: holds several checkpoints ({', '.join(map(str, top))}); give the folder of one")
-    return top[0].parent
+    return top[0]
 
 
 def _unpickle(data: bytes, where: str) -> dict[str, Tensor]:
@@ -190,8 +192,8 @@ def _first_global(data: bytes) -> str | None:
         for operation, value, _ in pickletools.genops(data):
             if isinstance(value, str):
                 words.append(value)
-            elif operation.name == "STACK_GLOBAL":
-                return ".".join(words[-2:])
+            elif operation.name == "STACK_GLOBAL" and not _OF_TENSORS.fullmatch(name := ".".join(words[-2:])):
+                return name
     except (ValueError, StopIteration, zipfile.BadZipFile):
         pass
     return None

@@ -158,6 +158,7 @@ def convert_reference(
         if all(map(files.has, PATCH_FILES)):
             raise InputError(f"{files.where('')}: holds both {' and '.join(PATCH_FILES)}; remove one")
         states = read_state(files.read_tensors(name), files.where(name))
+        _check_widths(states, model, files.where(name))
         lora = read_lora(files, model) if name == LORA_RUN_FILE else (None, {})
         contents = _contents(files, model, config, states, lora, Told(heads, positions, tuple(channels)))
     finally:
@@ -181,6 +182,20 @@ def _base(base: str) -> PaveModel:
     model = meta_model(config, hub_id_of(base))
     model.record = replace(model.record, revision=getattr(config, "_commit_hash", None))
     return model
+
+
+def _check_widths(states: Sequence[PatchState], model: PaveModel, where: str) -> None:
+    wanted = {
+        "query": ("query_input_mapping.weight", model.family.query_dim("vision")),
+        "token": ("output_mapping.2.weight", model.family.token_dim),
+    }
+    for state in states:
+        for size, (name, width) in wanted.items():
+            if state.sizes[size] != width:
+                raise InputError(
+                    f"{where}: tensor {name!r} is for {size} width {state.sizes[size]}, but base "
+                    f"{model.record.name!r} has {width}"
+                )
 
 
 def _read_config(files: CheckpointFiles) -> dict[str, Any]:
