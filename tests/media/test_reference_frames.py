@@ -34,7 +34,7 @@ def test_numbers_are_fractions_cut_off_from_first_to_last(frames: int, count: in
     assert len(chosen) == count and chosen[0] == 0
     assert count == 1 or chosen[-1] == frames - 1
     exact = [index * (frames - 1) / max(count - 1, 1) for index in range(count)]
-    assert all(value - 1 < number <= value + 1e-9 for number, value in zip(chosen, exact, strict=True))
+    assert all(value - 1 <= number <= value + 1e-9 for number, value in zip(chosen, exact, strict=True))
 
 
 def test_numbers_of_a_known_case() -> None:
