@@ -36,9 +36,14 @@ def outputs(name: str, prefix: str = "") -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in stored.items() if key.startswith(prefix)}
 
 
+def golden_inputs() -> dict[str, Tensor]:
+    """Return the inputs as the reference takes them, with -200 for a video."""
+    return load_file(GOLDEN / "inputs.safetensors")
+
+
 def batch(layout: str, placeholder: int, left: bool = False) -> dict[str, Tensor]:
     """Return the golden inputs: each row's -200 becomes its video's placeholders, then the rows are padded."""
-    facts, stored = meta(), load_file(GOLDEN / "inputs.safetensors")
+    facts, stored = meta(), golden_inputs()
     count = TOKENS[layout](facts["frames"])
     names = ("input_ids", "attention_mask", "labels")
     fills = {"input_ids": placeholder, "attention_mask": 1, "labels": -100}

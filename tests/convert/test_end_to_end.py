@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from peft import PeftModel
@@ -18,8 +20,11 @@ from transformers import LlavaOnevisionForConditionalGeneration
 from pave import PaveModel
 from pave.convert.base import convert_base
 from pave.convert.reference import convert_reference
+from pave.data.features import Turns
+from pave.data.processor import PaveProcessor
+from pave.media.video import Frames
 from tests.batches import patch_config
-from tests.convert.golden import BASE, GOLDEN, SIDES, batch, checkpoint, meta, outputs, signals
+from tests.convert.golden import BASE, GOLDEN, SIDES, batch, checkpoint, golden_inputs, meta, outputs, signals
 
 pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the reference's outputs are not beside this checkout")
 
@@ -118,6 +123,22 @@ class TestPatch:
     def test_logits(self, model: PaveModel, side: str) -> None:
         assert model.layout == "grid"
         check(model, batch("grid", model.family.placeholder_id), outputs(side), 5e-4, **extras(model, side))
+
+    def test_processor_makes_the_same_batch(self, model: PaveModel) -> None:
+        """The golden tokens through the processor: placeholders laid out, labels and padding as the reference's."""
+        wanted, stored = batch("grid", model.family.placeholder_id), golden_inputs()
+        processor = PaveProcessor.from_model(model)
+        frames = Frames(np.zeros((FRAMES, 8, 8, 3), dtype=np.uint8), np.arange(FRAMES))
+        samples = []
+        for row in range(2):
+            real = stored["attention_mask"][row].bool()
+            ids, labels = stored["input_ids"][row][real], stored["labels"][row][real]
+            ids = torch.where(ids == meta()["image_placeholder"], model.family.placeholder_id, ids)
+            video = processor.prepare_video(frames)
+            pixels = {model.family.pixels: stored["pixel_values_videos"][row : row + 1]}
+            samples.append(processor.features(Turns(ids, labels != -100), replace(video, inputs=pixels)))
+        made = processor.collator("right")(samples)
+        assert all(torch.equal(made[name], values) for name, values in wanted.items())
 
     def test_residuals(self, model: PaveModel, side: str) -> None:
         (patch,) = model.patches.values()
