@@ -9,9 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+
+from pave import InputError
+from pave.convert.reference import convert_reference
 
 State = dict[str, Tensor]
 
@@ -158,6 +162,15 @@ def edit_pickle(name: str, change: Callable[[State], Any]) -> Callable[[Path], N
         torch.save(state, folder / name)
 
     return edit
+
+
+def refused(path: Path, base: str, out: Path, message: str) -> None:
+    """Check that a conversion is refused with one line, and leaves nothing behind."""
+    before = sorted(out.parent.iterdir())
+    with pytest.raises(InputError, match=message) as caught:
+        convert_reference(path, base, out)
+    assert "\n" not in str(caught.value)
+    assert sorted(out.parent.iterdir()) == before
 
 
 class Intruder:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,17 +26,16 @@ from tests.convert.checkpoints import (
     PREFIX,
     SECOND_PREFIX,
     SIDE,
-    Intruder,
     edit_pickle,
     lora_state,
     patch_state,
     prefixed,
     reference_config,
+    refused,
     write_checkpoint,
     write_json,
     write_patch_only,
     write_two,
-    zipped,
 )
 from tests.convert.golden import BASE, GOLDEN, SIDES, checkpoint
 from tests.tiny import base_folder, make_model
@@ -158,74 +156,6 @@ class TestOnePatch:
         PaveModel.from_pretrained(tmp_path / "out", base=make_model(FAMILY))
 
 
-class TestChoices:
-    @pytest.mark.parametrize(
-        ("name", "told", "positions", "source", "warned"),
-        [
-            ("pave_v5_1_2_lora", None, "rotary_3d", "from '5_1_2' in the name 'pave_v5_1_2_lora'", True),
-            ("pave_v5_1_3_lora", None, "none", "from '5_1_3' in the name 'pave_v5_1_3_lora'", True),
-            ("pave_lora", None, "none", "by default: the name 'pave_lora' does not say", True),
-            ("pave_v5_1_2_to_5_1_3", None, "none", "by default", True),
-            ("pave_v5_1_3_lora", "rotary_3d", "rotary_3d", "as told", False),
-            ("pave_v5_1_2_lora", "none", "none", "as told", False),
-        ],
-    )
-    def test_positions(
-        self,
-        base: str,
-        tmp_path: Path,
-        caplog: pytest.LogCaptureFixture,
-        name: str,
-        told: str | None,
-        positions: str,
-        source: str,
-        warned: bool,
-    ) -> None:
-        with caplog.at_level(logging.WARNING, "pave"):
-            convert_reference(write_checkpoint(tmp_path / name), base, tmp_path / "out", positions=told)
-        spec = read_spec(tmp_path / "out")
-        assert spec.patch is not None and spec.patch.positions == positions
-        assert spec.training["positions_source"].startswith(source)
-        assert any("do not tell the positions" in line and "--positions" in line for line in caplog.messages) == warned
-
-    @pytest.mark.parametrize(
-        ("name", "channel"),
-        [
-            ("pave_scanqa_v5_1_3_3d_lora_7B", "depth"),
-            ("pave_sqa3d_v5_1_3_3d_lora_7B_2epoch", "depth"),
-            ("pave_5_1_3_lora_avsd_7B_imagebind", "audio"),
-            ("pave_v5_1_3_lora_music_avqa7B_2epoch_imagebind_3layers", "audio"),
-            ("pave_egoexo_v5_1_3_3d_lora_7B_2epoch", "views"),
-            ("pave_v5_1_3_lora_7B", "frames"),
-            ("pave_v5_1_2_lora", "frames"),
-        ],
-    )
-    def test_channels_of_the_released_names(self, base: str, tmp_path: Path, name: str, channel: str) -> None:
-        convert_reference(write_checkpoint(tmp_path / name), base, tmp_path / "out")
-        patch = read_spec(tmp_path / "out").patch
-        assert patch is not None and patch.channel == channel
-
-    def test_told(self, base: str, source: Path, tmp_path: Path) -> None:
-        convert_reference(source, base, tmp_path / "out", heads=2, channels=["sound"])
-        spec = read_spec(tmp_path / "out")
-        assert spec.patch is not None and (spec.patch.heads, spec.patch.channel) == (2, "sound")
-        assert spec.training["heads_source"] == "as told"
-
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            ({"positions": "rotary"}, "positions is 'rotary'; choose from none, rotary_3d; did you mean"),
-            ({"heads": 3}, "hidden_dim 16 is no multiple of heads 3"),
-            ({"channels": ["a", "b"]}, "channel is a, b; give 1 different names"),
-            ({"channels": ["my sound"]}, "channel is my sound; give 1 different names"),
-        ],
-    )
-    def test_refused(self, base: str, source: Path, tmp_path: Path, options: dict[str, Any], message: str) -> None:
-        with pytest.raises(InputError, match=message):
-            convert_reference(source, base, tmp_path / "out", **options)
-        assert not (tmp_path / "out").exists()
-
-
 class TestTwoPatches:
     def test_both_come_out_with_one_lora(self, base: str, tmp_path: Path) -> None:
         source = write_two(tmp_path / "pave_v5_1_3_lora_avsd_audio_and_dense_7B")
@@ -262,72 +192,6 @@ class TestTwoPatches:
         torch.save(prefixed(patch_state(), SECOND_PREFIX), source / PATCH_FILE)
         with pytest.raises(InputError, match="the first patch is missing"):
             convert_reference(source, base, tmp_path / "out")
-
-
-class TestZip:
-    @pytest.mark.parametrize("inside", ["", f"{NAME}/"])
-    def test_the_same_as_its_folder(self, base: str, source: Path, tmp_path: Path, inside: str) -> None:
-        convert_reference(source, base, tmp_path / "folder")
-        convert_reference(zipped(source, tmp_path / f"{NAME}.zip", inside), base, tmp_path / "zip")
-        files = sorted(path.relative_to(tmp_path / "zip") for path in (tmp_path / "zip").rglob("*") if path.is_file())
-        assert len(files) == 8
-        for file in files:
-            assert (tmp_path / "zip" / file).read_bytes() == (tmp_path / "folder" / file).read_bytes(), file
-
-    def test_the_checkpoint_beside_earlier_ones(self, base: str, source: Path, tmp_path: Path) -> None:
-        earlier = write_checkpoint(source / "checkpoint-3")
-        torch.save({}, earlier / PATCH_FILE)
-        convert_reference(source, base, tmp_path / "out")
-
-    @pytest.mark.parametrize("name", ["../evil.txt", "/etc/evil", "a/../../evil", "C:/evil", "..\\evil", "\\evil"])
-    def test_members_that_lead_out_are_refused(self, base: str, source: Path, tmp_path: Path, name: str) -> None:
-        path = zipped(source, tmp_path / "checkpoint.zip")
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr(zipfile.ZipInfo(name), "gotcha")
-        refused(path, base, tmp_path / "out", "checkpoint.zip: member '.*evil.*' leads out of the zip")
-
-    def test_links_are_refused(self, base: str, source: Path, tmp_path: Path) -> None:
-        path = zipped(source, tmp_path / "checkpoint.zip")
-        link = zipfile.ZipInfo("link")
-        link.external_attr = 0o120777 << 16
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr(link, "/etc/passwd")
-        refused(path, base, tmp_path / "out", "checkpoint.zip: member 'link' is a symbolic link")
-
-    @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
-    def test_truncated(self, base: str, source: Path, tmp_path: Path, share: float) -> None:
-        path = zipped(source, tmp_path / "checkpoint.zip")
-        path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-        refused(path, base, tmp_path / "out", "checkpoint.zip: no folder, and no zip or a truncated one")
-
-    def test_damaged_inside(self, base: str, source: Path, tmp_path: Path) -> None:
-        path = zipped(source, tmp_path / "checkpoint.zip")
-        with zipfile.ZipFile(path) as archive:
-            offset = archive.getinfo(PATCH_FILE).header_offset
-        data = bytearray(path.read_bytes())
-        data[offset + 2000 : offset + 2100] = bytes(100)
-        path.write_bytes(data)
-        refused(path, base, tmp_path / "out", f"checkpoint.zip/{PATCH_FILE}: damaged, truncated or locked")
-
-    @pytest.mark.filterwarnings("ignore:Duplicate name")
-    def test_two_members_of_one_name(self, base: str, source: Path, tmp_path: Path) -> None:
-        path = zipped(source, tmp_path / "checkpoint.zip")
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr(PATCH_FILE, b"another")
-        refused(path, base, tmp_path / "out", f"holds the member '{PATCH_FILE}' 2 times")
-
-    def test_several_checkpoints(self, base: str, source: Path, tmp_path: Path) -> None:
-        write_checkpoint(source.parent / "other")
-        refused(source.parent, base, tmp_path / "out", "holds several checkpoints .*give the folder of one")
-
-
-def refused(path: Path, base: str, out: Path, message: str) -> None:
-    """Check that a conversion is refused with one line, and leaves nothing behind."""
-    before = sorted(out.parent.iterdir())
-    with pytest.raises(InputError, match=message) as caught:
-        convert_reference(path, base, out)
-    assert "\n" not in str(caught.value)
-    assert sorted(out.parent.iterdir()) == before
 
 
 def remove(name: str) -> Callable[[Path], None]:
@@ -417,17 +281,6 @@ def test_spoiled_checkpoints_are_refused(
 ) -> None:
     spoil(source)
     refused(source, base, tmp_path / "out", message)
-
-
-@pytest.mark.parametrize("options", [{}, {"pickle_protocol": 4}, {"_use_new_zipfile_serialization": False}])
-@pytest.mark.parametrize("name", [PATCH_FILE, "adapter_model.bin"])
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_a_pickle_with_a_callable_is_not_run(base: str, tmp_path: Path, name: str, options: dict[str, Any]) -> None:
-    source = write_checkpoint(tmp_path / "in", pickled_lora=True)
-    state = torch.load(source / name, weights_only=True)
-    torch.save({**state, "more": Intruder(tmp_path / "marker")}, source / name, **options)
-    refused(source, base, tmp_path / "out", f"{name}: holds 'posix.system', which is no tensor")
-    assert not (tmp_path / "marker").exists()
 
 
 def test_bases_that_do_not_fit(source: Path, base: str, tmp_path: Path) -> None:

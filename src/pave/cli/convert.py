@@ -133,7 +133,7 @@ def base(
         )
 
 
-def annotations(
+def data_set(
     annotations: Path,
     media_mapping: Path,
     out: Path,
@@ -209,5 +209,5 @@ COMMANDS = {
     "reference": Command("a checkpoint of the reference to patch folders", reference, ["path"]),
     "to-reference": Command("a patch folder to a checkpoint of the reference", to_reference, ["patch"]),
     "base": Command("an original LLaVA-OneVision checkpoint to a base", base, ["path"]),
-    "annotations": Command("the reference's annotations to a data set", annotations, ["annotations", "media_mapping"]),
+    "annotations": Command("the reference's annotations to a data set", data_set, ["annotations", "media_mapping"]),
 }

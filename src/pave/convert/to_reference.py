@@ -179,7 +179,7 @@ def _unused(folder: Path, content: Content) -> tuple[dict[str, Tensor], int]:
 
 def _state(contents: Sequence[Content], unused: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     prefix = "base_model.model.model." if contents[0].spec.lora is not None else "model."
-    state = {}
+    state: dict[str, Tensor] = {}
     for module, content, dead in zip((FIRST, SECOND), contents, unused, strict=False):
         weights = to_reference(content.patch, dead, _patch(content).layers)
         state |= {f"{prefix}{module}.{name}": value for name, value in weights.items()}
