@@ -103,6 +103,8 @@ class LoraSet:
         if wanted:
             self._peft.base_model.enable_adapter_layers()
             self._peft.base_model.set_adapter(list(wanted))
+            # peft looks up its settings under this name, and would keep the name of a LoRA that was removed.
+            self._peft.active_adapter = wanted[0]
         else:
             self._peft.base_model.disable_adapter_layers()
         self._acting = wanted
