@@ -11,6 +11,8 @@ import stat
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -104,7 +106,8 @@ class CheckpointFiles:
             raise InputError(f"{where}: damaged or truncated ({error})") from None
 
 
-def open_checkpoint(path: Path) -> CheckpointFiles:
+@contextmanager
+def open_checkpoint(path: Path) -> Iterator[CheckpointFiles]:
     """Find the checkpoint in a folder or a zip, at its top or one folder down.
 
     Raises:
@@ -113,7 +116,14 @@ def open_checkpoint(path: Path) -> CheckpointFiles:
     if path.is_dir():
         found = [file.relative_to(path) for name in PATCH_FILES for file in [path / name, *path.glob(f"*/{name}")]]
         files = [PurePosixPath(file.as_posix()) for file in found if (path / file).is_file()]
-        return CheckpointFiles(path, _choose(path, files))
+        yield CheckpointFiles(path, _choose(path, files))
+        return
+    with _open_zip(path) as archive:
+        files = [PurePosixPath(name) for name in archive.namelist() if PurePosixPath(name).name in PATCH_FILES]
+        yield CheckpointFiles(path, _choose(path, files), archive)
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
     if not path.exists():
         raise InputError(f"{path}: no such folder or zip; give a checkpoint as the reference releases it")
     try:
@@ -125,8 +135,7 @@ def open_checkpoint(path: Path) -> CheckpointFiles:
     for name, count in Counter(archive.namelist()).items():
         if count > 1:
             raise InputError(f"{path}: holds the member {name!r} {count} times; which one is meant cannot be told")
-    files = [PurePosixPath(name) for name in archive.namelist() if PurePosixPath(name).name in PATCH_FILES]
-    return CheckpointFiles(path, _choose(path, files), archive)
+    return archive
 
 
 def _check_member(path: Path, member: zipfile.ZipInfo) -> None:

@@ -62,8 +62,8 @@ class ConvertedPatch:
 
     Args:
         folder: The patch folder.
-        channel: Its side channel, and how that was decided.
-        channel_source: Likewise.
+        channel: Its side channel.
+        channel_source: How that was decided.
         side_dim: Side width D.
         layers: Layers of attention and feed-forward.
         heads: Attention heads.
@@ -150,8 +150,7 @@ def convert_reference(
     """
     path, out = Path(path), Path(out)
     check_vacant(out)
-    files = open_checkpoint(path)
-    try:
+    with open_checkpoint(path) as files:
         model = _base(str(base))
         config = _read_config(files)
         name = next(name for name in PATCH_FILES if files.has(name))
@@ -161,9 +160,6 @@ def convert_reference(
         _check_widths(states, model, files.where(name))
         lora = read_lora(files, model) if name == LORA_RUN_FILE else (None, {})
         contents = _contents(files, model, config, states, lora, Told(heads, positions, tuple(channels)))
-    finally:
-        if files.archive is not None:
-            files.archive.close()
     with whole_folder(out) as fresh:
         for content, state in zip(contents, states, strict=True):
             assert content.spec.patch is not None
