@@ -100,6 +100,13 @@ def test_tied_embeddings_need_no_output_weight(tmp_path: Path, stored: bool) -> 
     assert torch.equal(logits(load(tmp_path / "out")), logits(transformers_model(tied=True)))
 
 
+def test_saved_rotary_frequencies_are_left_out(tmp_path: Path, converted: Path) -> None:
+    """Older versions of transformers saved them; they follow from the configuration."""
+    state = {**original_state(transformers_model()), "model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(8)}
+    convert_base(write_checkpoint(tmp_path / "original", state), tmp_path / "out", **TOLD)
+    assert torch.equal(logits(load(tmp_path / "out")), logits(load(converted)))
+
+
 class TestTower:
     def test_a_siglip_of_its_own_loses_its_last_layer_and_head(self, tmp_path: Path, converted: Path) -> None:
         siglip = write_siglip(tmp_path / "siglip", transformers_model())

@@ -30,6 +30,9 @@ PREFIXES = {
 }
 """Beginnings of names in the original layout, and in transformers'; the first that fits is taken."""
 
+COMPUTED = ".rotary_emb.inv_freq"
+"""End of the names of what older versions of transformers saved, though it follows from the configuration."""
+
 EMBEDDINGS = "model.language_model.embed_tokens.weight"
 OUTPUT = "lm_head.weight"
 
@@ -93,7 +96,8 @@ def convert_base(
     inside = {name.removeprefix(INSIDE): tensor for name, tensor in stored.items() if name.startswith(INSIDE)}
     tower = find_tower(inside, original.get("mm_vision_tower"), vision_tower, vision_heads, image_size)
     config = make_config(original, folder / "config.json", tower.config, tokenizer)
-    rest = {_new_name(name): tensor for name, tensor in stored.items() if not name.startswith(INSIDE)}
+    kept = {name for name in stored if not name.startswith(INSIDE) and not name.endswith(COMPUTED)}
+    rest = {_new_name(name): tensor for name, tensor in stored.items() if name in kept}
     if config.tie_word_embeddings and rest.pop(OUTPUT, None) is not None:
         logger.info("%s: %s is tied to the embeddings; the one that is stored is not used", folder, OUTPUT)
     tensors = rest | {TOWER + name: tensor for name, tensor in tower.tensors.items()}
