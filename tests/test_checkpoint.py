@@ -127,8 +127,21 @@ def test_a_patch_keeps_its_float_type(tmp_path: Path) -> None:
     model = patched(make_model("llava_onevision"))
     model.patches["audio"].to(torch.bfloat16)
     model.save_patch("audio", tmp_path / "audio")
-    again = PaveModel.from_pretrained(tmp_path / "audio", base=make_model("llava_onevision"))
+    assert {value.dtype for value in load_file(tmp_path / "audio" / "patch.safetensors").values()} == {torch.bfloat16}
+    again = PaveModel.from_pretrained(tmp_path / "audio", base=make_model("llava_onevision").bfloat16())
     assert {weight.dtype for weight in again.patches["audio"].parameters()} == {torch.bfloat16}
+
+
+def test_a_narrow_patch_runs_as_wide_as_its_base_and_is_trained_in_full(tmp_path: Path) -> None:
+    model = patched(make_model("llava_onevision"))
+    model.patches["audio"].to(torch.bfloat16)
+    model.save_patch("audio", tmp_path / "audio")
+    wide = PaveModel.from_pretrained(tmp_path / "audio", base=make_model("llava_onevision"))
+    trained = PaveModel.from_base(make_model("llava_onevision").bfloat16())
+    trained.load_patch(tmp_path / "audio", trainable=True)
+    for again in (wide, trained):
+        for name, weight in again.patches["audio"].named_parameters():
+            assert torch.equal(weight, model.patches["audio"].state_dict()[name].float())
 
 
 def edit_json(file: str, **changes: Any) -> Callable[[Path], None]:
@@ -175,7 +188,7 @@ LORA_KEY = "base_model.model.model.language_model.layers.0.self_attn.q_proj.lora
         (edit_json("patch_config.json", lra={}), "unknown key 'lra' in patch; did you mean 'lora'"),
         (remove("patch_config.json"), "holds no patch_config.json"),
         (lambda folder: (folder / "patch_config.json").write_text("{"), "patch_config.json: not valid JSON"),
-        (remove(PATCH), "patch.safetensors: no such file; the patch folder is incomplete"),
+        (remove(PATCH), "patch.safetensors: no such file; the folder is incomplete"),
         (truncate(PATCH), "patch.safetensors: damaged or truncated"),
         (edit_tensors(PATCH, drop("norm.weight")), "tensor 'norm.weight' is missing"),
         (edit_tensors(PATCH, put("norm.wait", torch.zeros(1))), "unexpected tensor 'norm.wait'; did you mean"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -83,6 +84,21 @@ class TestIsTheBase:
         model = patched(base)
         model.remove_patch("audio")
         assert_equal(said(model, batch.inputs), wanted)
+
+
+def test_a_patch_takes_the_place_of_a_removed_one(family: str, base: PreTrainedModel, tmp_path: Path) -> None:
+    """Also in a batch of which each sample has other patches, which peft handles by names of its own."""
+    batch = make_batch(family)
+    patched(base).save_patch("audio", tmp_path / "patch")
+    model = PaveModel.from_base(make_model(family))
+    model.load_patch(tmp_path / "patch", "first")
+    whole, mixed = (
+        logits(model, batch.inputs, **batch.extras, patches=patches) for patches in (None, [["first"], []])
+    )
+    model.remove_patch("first")
+    model.load_patch(tmp_path / "patch", "second")
+    assert torch.equal(logits(model, batch.inputs, **batch.extras), whole)
+    assert torch.equal(logits(model, batch.inputs, **batch.extras, patches=[["second"], []]), mixed)
 
 
 class TestEachSample:

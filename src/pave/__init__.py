@@ -29,7 +29,7 @@ _HOMES = {
     "SideChannel": "pave.types",
     "VideoTokens": "pave.types",
 }
-_PACKAGES = ("bases", "blindspot", "data", "encoders", "evaluation", "media", "patches", "training")
+_PACKAGES = ("bases", "blindspot", "convert", "data", "encoders", "evaluation", "media", "patches", "training")
 
 __all__ = [
     "InputError",
@@ -44,6 +44,7 @@ __all__ = [
     "__version__",
     "bases",
     "blindspot",
+    "convert",
     "data",
     "encoders",
     "evaluation",

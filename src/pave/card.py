@@ -39,6 +39,8 @@ def _claim(spec: PatchSpec) -> str:
             f"# LoRA without a patch\n\nA LoRA on the language model of {base}. It reads no side channel: a control.\n"
         )
     with_lora = ", with a LoRA on its language model" if spec.lora is not None else ""
+    if spec.lora is not None and spec.lora.shared is not None:
+        with_lora += f" that it shares with every patch of the LoRA identity `{spec.lora.shared}`"
     return (
         f"# A patch for the channel `{spec.patch.channel}`\n\n"
         f"It reads the side channel `{spec.patch.channel}` and adds a residual to the video tokens of "

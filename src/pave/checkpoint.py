@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from pave.card import write_card
 from pave.config import FORMAT_VERSION, PatchSpec, Preprocessing, from_dict, read_json, to_dict
 from pave.errors import InputError, nearest
 from pave.files import whole_folder
+from pave.lora import adapter_config
 from pave.shipped import locate, shipped_patches
 
 if TYPE_CHECKING:
@@ -67,30 +68,71 @@ def read_preprocessing(folder: Path) -> Preprocessing | None:
     return from_dict(Preprocessing, read_json(path), str(path)) if path.exists() else None
 
 
+@dataclass(frozen=True)
+class Content:
+    """All that a patch folder holds.
+
+    Args:
+        spec: What ``patch_config.json`` says.
+        patch: Weights of the fusion module by name; empty for a LoRA alone.
+        lora: Weights of the LoRA under peft's names; empty where there is none.
+        preprocessing: How media become the patch's inputs.
+    """
+
+    spec: PatchSpec
+    patch: Mapping[str, Tensor]
+    lora: Mapping[str, Tensor]
+    preprocessing: Preprocessing | None = None
+
+
+def read_content(folder: Path) -> Content:
+    """Read a patch folder; whether its tensors are those that it should hold is checked on a model or module.
+
+    Raises:
+        InputError: If a file is missing or damaged, or two of them contradict one another.
+    """
+    spec = read_spec(folder)
+    patch = read_tensors(folder / WEIGHTS_FILE) if spec.patch is not None else {}
+    lora = _read_lora(folder, spec) if spec.lora is not None else {}
+    return Content(spec, patch, lora, read_preprocessing(folder))
+
+
+def fill_folder(folder: Path, content: Content) -> None:
+    """Write the files of a patch into an empty folder."""
+    spec = content.spec
+    write_json(folder / CONFIG_FILE, to_dict(spec))
+    if content.preprocessing is not None:
+        write_json(folder / PREPROCESSING_FILE, to_dict(content.preprocessing))
+    if spec.patch is not None:
+        save_file(dict(content.patch), folder / WEIGHTS_FILE)
+    if spec.lora is not None:
+        (folder / LORA_FOLDER).mkdir()
+        config = adapter_config(spec.lora, content.lora, spec.base.name)
+        write_json(folder / LORA_FOLDER / LORA_CONFIG_FILE, config)
+        save_file(dict(content.lora), folder / LORA_FOLDER / LORA_WEIGHTS_FILE, metadata={"format": "pt"})
+    write_card(folder, spec, content.preprocessing)
+
+
 def save_patch(model: PaveModel, name: str, folder: Path, training: Mapping[str, Any]) -> None:
     """Write one patch of a model; see :meth:`pave.PaveModel.save_patch`."""
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file())):
         raise InputError(f"{folder}: exists and is no patch folder; choose a new or an empty folder")
-    spec = replace(model.specs[name], training=dict(training))
-    preprocessing = model.preprocessing.get(name)
+    state = model.patches[name].state_dict() if name in model.patches else {}
+    content = Content(
+        replace(model.specs[name], training=dict(training)),
+        {key: value.detach().cpu().contiguous() for key, value in state.items()},
+        model.lora.state(name) if name in model.lora.specs else {},
+        model.preprocessing.get(name),
+    )
     with whole_folder(folder) as fresh:
-        _write_json(fresh / CONFIG_FILE, to_dict(spec))
-        if preprocessing is not None:
-            _write_json(fresh / PREPROCESSING_FILE, to_dict(preprocessing))
-        if spec.patch is not None:
-            state = model.patches[name].state_dict()
-            save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, fresh / WEIGHTS_FILE)
-        if spec.lora is not None:
-            (fresh / LORA_FOLDER).mkdir()
-            model.lora.save_config(name, fresh / LORA_FOLDER)
-            save_file(model.lora.state(name), fresh / LORA_FOLDER / LORA_WEIGHTS_FILE, metadata={"format": "pt"})
-        write_card(fresh, spec, preprocessing)
+        fill_folder(fresh, content)
 
 
 def load_patch(model: PaveModel, source: str | Path, name: str | None, trainable: bool) -> str:
     """Load a patch onto a model; see :meth:`pave.PaveModel.load_patch`."""
     folder = locate_patch(source)
-    spec = read_spec(folder)
+    content = read_content(folder)
+    spec = content.spec
     if spec.base.token_dim != model.record.token_dim:
         raise InputError(
             f"{folder}: made for base {spec.base.name!r} of width {spec.base.token_dim}, "
@@ -100,25 +142,42 @@ def load_patch(model: PaveModel, source: str | Path, name: str | None, trainable
         logger.warning("%s: made for a %s, put on a %s", folder, spec.base.model_type, model.record.model_type)
     if name is None:
         name = spec.patch.channel if spec.patch is not None else "lora_only"
-    patch_state = _read_tensors(folder / WEIGHTS_FILE) if spec.patch is not None else {}
-    lora_state = _read_lora(folder, spec) if spec.lora is not None else {}
-    trained = [other for other, lora in model.specs.items() if _is_trained(model, other)]
-    model.add_patch(name, spec.patch, spec.lora, read_preprocessing(folder))
+    trained = [other for other in model.specs if _is_trained(model, other)]
+    model.add_patch(name, spec.patch, spec.lora, content.preprocessing)
     try:
         if spec.patch is not None:
             patch = model.patches[name]
-            _check_tensors(patch_state, patch.state_dict(), folder / WEIGHTS_FILE)
-            dtype = next(iter(patch_state.values())).dtype
-            patch.to(dtype).load_state_dict(patch_state)
+            check_tensors(content.patch, patch.state_dict(), folder / WEIGHTS_FILE)
+            patch.to(_running_dtype(model, content.patch, trainable)).load_state_dict(content.patch)
         if spec.lora is not None:
-            _check_tensors(lora_state, model.lora.state(name), folder / LORA_FOLDER / LORA_WEIGHTS_FILE)
-            model.lora.load_state(name, lora_state)
+            _put_lora(model, name, content.lora, folder / LORA_FOLDER / LORA_WEIGHTS_FILE)
     except InputError:
         model.remove_patch(name)
         raise
     model.specs[name] = replace(model.specs[name], training=spec.training)
     model.set_trainable([*trained, name] if trainable else trained)
     return name
+
+
+def _running_dtype(model: PaveModel, state: Mapping[str, Tensor], trainable: bool) -> torch.dtype:
+    """Return the wider of the file's float type and the base's; half widths round off what training adds."""
+    if trainable:
+        return torch.float32
+    return torch.promote_types(next(iter(state.values())).dtype, model.dtype)
+
+
+def _put_lora(model: PaveModel, name: str, state: Mapping[str, Tensor], path: Path) -> None:
+    """Give a patch's LoRA its weights; one that other patches share must have them already."""
+    present = model.lora.state(name)
+    check_tensors(state, present, path)
+    sharers = model.lora.sharers(name)
+    if not sharers:
+        model.lora.load_state(name, dict(state))
+    elif any(not torch.equal(state[key].to(value.dtype), value) for key, value in present.items()):
+        raise InputError(
+            f"{path}: differs from the LoRA that patch {sharers[0]!r} shares with it; load folders of one conversion "
+            "or training"
+        )
 
 
 def _is_trained(model: PaveModel, name: str) -> bool:
@@ -134,19 +193,29 @@ def _read_lora(folder: Path, spec: PatchSpec) -> dict[str, Tensor]:
     for key, value in (("r", spec.lora.r), ("lora_alpha", spec.lora.alpha)):
         if config.get(key) != value:
             raise InputError(f"{path}: {key} is {config.get(key)}, but {CONFIG_FILE} says {value}; one was edited")
-    return _read_tensors(folder / LORA_FOLDER / LORA_WEIGHTS_FILE)
+    return read_tensors(folder / LORA_FOLDER / LORA_WEIGHTS_FILE)
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        InputError: If it is missing or damaged.
+    """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; the patch folder is incomplete")
+        raise InputError(f"{path}: no such file; the folder is incomplete")
     try:
         return load_file(path)
     except SafetensorError as error:
         raise InputError(f"{path}: damaged or truncated ({error})") from None
 
 
-def _check_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
+def check_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
+    """Check the names, shapes and values of the tensors of a file.
+
+    Raises:
+        InputError: If one is missing, unexpected, of another shape than wanted, or not finite; the message names it.
+    """
     for key in wanted:
         if key not in found:
             raise InputError(f"{path}: tensor {key!r} is missing")
@@ -160,8 +229,22 @@ def _check_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], pa
             raise InputError(f"{path}: tensor {key!r} holds NaN or infinity")
 
 
-def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write a JSON object, its keys sorted."""
     path.write_text(json.dumps(data, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-__all__ = ["FORMAT_VERSION", "load_patch", "locate_patch", "read_preprocessing", "read_spec", "save_patch"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Content",
+    "check_tensors",
+    "fill_folder",
+    "load_patch",
+    "locate_patch",
+    "read_content",
+    "read_preprocessing",
+    "read_spec",
+    "read_tensors",
+    "save_patch",
+    "write_json",
+]

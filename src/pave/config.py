@@ -88,18 +88,25 @@ class LoraSpec:
         alpha: Scaling is ``alpha / r``.
         dropout: Dropout before the low-rank product, in training.
         targets: Names of the linear layers that get one; by default all those of the language model's layers.
+        shared: Identity of a LoRA that several patches were trained with, letters and digits; on one model they have
+            it once. ``None`` for a LoRA of the patch's own.
     """
 
     r: int = 64
     alpha: int = 16
     dropout: float = 0.05
     targets: tuple[str, ...] | None = None
+    shared: str | None = None
 
     def __post_init__(self) -> None:
         if self.r < 1 or self.alpha < 1:
             raise InputError(f"lora: r {self.r} and alpha {self.alpha} must be at least 1")
         if not 0 <= self.dropout < 1:
             raise InputError(f"lora: dropout is {self.dropout}; it must be from 0 up to, not including, 1")
+        if self.shared is not None and not self.shared.isalnum():
+            raise InputError(
+                f"lora: shared is {self.shared!r}; give letters and digits, or null for a LoRA of its own"
+            )
 
 
 @dataclass(frozen=True)
@@ -107,14 +114,19 @@ class Preprocessing:
     """How media become a patch's inputs (``preprocessing.json``).
 
     Args:
-        frames: Frames that the base sees of a video, at the middle of equal parts.
+        frames: Frames that the base sees of a video.
         encoder: Settings of the encoder of the patch's channel, with its name under ``type``.
+        preset: How frames are chosen and scaled, and which tokens a conversation becomes: ``pave`` takes the frames at
+            the middle of equal parts and the base's own processor and chat template; ``reference`` does what the
+            reference did, token for token.
     """
 
     frames: int
     encoder: dict[str, Any] | None = None
+    preset: Literal["pave", "reference"] = "pave"
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if self.frames < 1:
             raise InputError(f"preprocessing: frames is {self.frames}; it must be at least 1")
 

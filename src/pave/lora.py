@@ -1,10 +1,9 @@
-"""LoRA on the language model, one for each patch that has one; the only module that imports ``peft``."""
+"""LoRA on the language model, one for each patch or shared by several; the only module that imports ``peft``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +22,9 @@ STOCK = "__base__"
 class LoraSet:
     """The LoRAs that stand in a base's linear layers, and which of them act on which sample.
 
+    Names are those of patches. Patches whose LoRA has one identity (:attr:`LoraSpec.shared`) have one adapter: it acts
+    once on a sample, however many of them do, and is trained if one of them is.
+
     Args:
         base: The base; its linear layers are wrapped in place when the first LoRA is added.
         targets: Full names of the linear layers that may get one.
@@ -37,48 +39,72 @@ class LoraSet:
         self._acting: tuple[str, ...] | None = None
         self._merged: tuple[str, ...] | None = None
 
-    def add(self, name: str, spec: LoraSpec, base_name: str) -> None:
-        """Add a LoRA whose product is zero, trainable.
+    def add(self, name: str, spec: LoraSpec) -> None:
+        """Add a LoRA whose product is zero, trainable; or join the one of the same identity, as it is.
 
         Raises:
-            InputError: If ``spec.targets`` names no linear layer of the language model.
+            InputError: If ``spec.targets`` names no linear layer of the language model, or a LoRA of the same identity
+                has other settings.
         """
-        targets = [path for path in self.targets if spec.targets is None or path.rsplit(".", 1)[-1] in spec.targets]
-        if not targets:
-            leaves = sorted({path.rsplit(".", 1)[-1] for path in self.targets})
-            raise InputError(f"lora: no linear layer is named {spec.targets}; choose from {', '.join(leaves)}")
-        # Full names, because peft rewrites a pattern for some model types.
-        config = LoraConfig(
-            r=spec.r, lora_alpha=spec.alpha, lora_dropout=spec.dropout, target_modules=targets, task_type="CAUSAL_LM"
-        )
-        if self._peft is None:
-            self._peft = get_peft_model(self.base, config, adapter_name=name)
-        else:
-            self._peft.add_adapter(name, config)
-        self._peft.peft_config[name].base_model_name_or_path = base_name
+        other = next((user for user in self.specs if _adapter(user, self.specs[user]) == _adapter(name, spec)), None)
+        if other is None:
+            self._add_adapter(_adapter(name, spec), spec)
+        elif self.specs[other] != spec:
+            raise InputError(f"lora: patch {other!r} shares the LoRA {spec.shared!r} with other settings; use its own")
         self.specs[name] = spec
         self.trainable.add(name)
         self._acting = None
         self.act([name])
 
+    def _add_adapter(self, adapter: str, spec: LoraSpec) -> None:
+        targets = [path for path in self.targets if spec.targets is None or path.rsplit(".", 1)[-1] in spec.targets]
+        if not targets:
+            leaves = sorted({path.rsplit(".", 1)[-1] for path in self.targets})
+            raise InputError(f"lora: no linear layer is named {spec.targets}; choose from {', '.join(leaves)}")
+        config = _peft_config(spec, targets)
+        if self._peft is None:
+            self._peft = get_peft_model(self.base, config, adapter_name=adapter)
+        else:
+            self._peft.add_adapter(adapter, config)
+
     def remove(self, name: str) -> None:
-        """Take a LoRA out again."""
+        """Take the LoRA of a patch out again, unless another patch shares it."""
         assert self._peft is not None
         self.act([])
-        self._peft.base_model.delete_adapter(name)
+        if not self.sharers(name):
+            self._peft.base_model.delete_adapter(self._adapters([name])[0])
         del self.specs[name]
         self.trainable.discard(name)
         self._acting = None
+        self._restore_requires_grad()
 
-    def act(self, names: Sequence[str]) -> None:
-        """Let exactly these LoRAs act, summed, on every sample."""
-        wanted = tuple(sorted(names))
+    def sharers(self, name: str) -> list[str]:
+        """Return the other patches that share the LoRA of this one."""
+        mine = _adapter(name, self.specs[name])
+        return [other for other, spec in self.specs.items() if other != name and _adapter(other, spec) == mine]
+
+    def set_trainable(self, names: Iterable[str]) -> None:
+        """Train exactly the LoRAs of these patches; a shared one if any patch that shares it is among them."""
+        self.trainable = set(names) & set(self.specs)
+        self._restore_requires_grad()
+
+    def _adapters(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return peft's names of the LoRAs of these patches, each once, sorted."""
+        return tuple(sorted({_adapter(name, self.specs[name]) for name in names}))
+
+    def act(self, names: Iterable[str]) -> None:
+        """Let exactly the LoRAs of these patches act, summed, on every sample."""
+        self._act(self._adapters(names))
+
+    def _act(self, wanted: tuple[str, ...]) -> None:
         self._check_merged({wanted})
         if self._peft is None or wanted == self._acting:
             return
         if wanted:
             self._peft.base_model.enable_adapter_layers()
             self._peft.base_model.set_adapter(list(wanted))
+            # peft looks up its settings under this name, and would keep the name of a LoRA that was removed.
+            self._peft.active_adapter = wanted[0]
         else:
             self._peft.base_model.disable_adapter_layers()
         self._acting = wanted
@@ -89,7 +115,7 @@ class LoraSet:
         """Let each sample's LoRAs act on it, summed.
 
         Args:
-            rows: For each sample the names of its LoRAs.
+            rows: For each sample the names of the patches whose LoRAs act on it.
             repeats: How often ``generate`` repeats each sample.
 
         Yields:
@@ -98,19 +124,20 @@ class LoraSet:
         Raises:
             InputError: If samples differ while the model is in training mode.
         """
-        kinds = set(rows)
-        self._check_merged({tuple(sorted(kind)) for kind in kinds})
+        adapters = [self._adapters(row) for row in rows]
+        kinds = set(adapters)
+        self._check_merged(kinds)
         if self._peft is None or len(kinds) <= 1:
-            self.act(sorted(kinds.pop()) if kinds else [])
+            self._act(kinds.pop() if kinds else ())
             yield {}
             return
         if self._in_training():
             raise InputError("patches differ between the samples of a training batch; train on one choice a batch")
         names = {kind: self._joined(kind) for kind in kinds}
         self._peft.eval()
-        self.act(sorted({name for kind in kinds for name in kind}))
+        self._act(tuple(sorted({adapter for kind in kinds for adapter in kind})))
         try:
-            yield {"adapter_names": [names[kind] for kind in rows for _ in range(repeats)]}
+            yield {"adapter_names": [names[kind] for kind in adapters for _ in range(repeats)]}
         finally:
             for kind, name in names.items():
                 if len(kind) > 1:
@@ -118,8 +145,8 @@ class LoraSet:
             self._acting = None
 
     @contextmanager
-    def merged(self, names: Sequence[str]) -> Iterator[None]:
-        """Inside this, the products of these LoRAs stand in the base's own weights, so that they cost nothing.
+    def merged(self, names: Iterable[str]) -> Iterator[None]:
+        """Inside this, the LoRAs of these patches stand in the base's own weights, so that they cost nothing.
 
         They then act on every sample. The base's weights are kept beside, and come back bit for bit.
 
@@ -127,11 +154,12 @@ class LoraSet:
             InputError: If a sample asks for other LoRAs meanwhile.
         """
         assert self._peft is not None
-        self.act(names)
+        adapters = self._adapters(names)
+        self._act(adapters)
         layers = [module.get_base_layer() for module in self.base.modules() if isinstance(module, LoraLayer)]
         kept = [layer.weight.detach().clone() for layer in layers]
-        self._peft.base_model.merge_adapter(list(names))
-        self._merged = self._acting
+        self._peft.base_model.merge_adapter(list(adapters))
+        self._merged = adapters
         try:
             yield
         finally:
@@ -158,44 +186,62 @@ class LoraSet:
     def _in_training(self) -> bool:
         return any(module.training for module in self.base.modules() if isinstance(module, LoraLayer))
 
-    def _joined(self, kind: frozenset[str]) -> str:
+    def _joined(self, kind: tuple[str, ...]) -> str:
         """Name of the adapter for a set of LoRAs; several become one, whose ranks are theirs put together: the sum."""
         if len(kind) <= 1:
             return next(iter(kind), STOCK)
         assert self._peft is not None
-        members = sorted(kind)
-        name = "+".join(members)
-        self._peft.base_model.add_weighted_adapter(members, [1.0] * len(members), name, combination_type="cat")
+        name = "+".join(kind)
+        self._peft.base_model.add_weighted_adapter(list(kind), [1.0] * len(kind), name, combination_type="cat")
         return name
 
     def _restore_requires_grad(self) -> None:
         # peft ties requires_grad to what acts; here it says what is trained, whatever acts just now.
+        trained = self._adapters(self.trainable)
         for name in self.specs:
             for parameter in self.parameters(name):
-                parameter.requires_grad_(name in self.trainable)
+                parameter.requires_grad_(self._adapters([name])[0] in trained)
 
     def parameters(self, name: str) -> list[Tensor]:
-        """Return the weights of one LoRA."""
-        marks = (f".lora_A.{name}.", f".lora_B.{name}.")
+        """Return the weights of the LoRA of one patch."""
+        (adapter,) = self._adapters([name])
+        marks = (f".lora_A.{adapter}.", f".lora_B.{adapter}.")
         return [weight for path, weight in self.base.named_parameters() if any(mark in path for mark in marks)]
 
     def state(self, name: str) -> dict[str, Tensor]:
-        """Return the weights of one LoRA under the names of peft's own files."""
+        """Return the weights of the LoRA of one patch under the names of peft's own files."""
         assert self._peft is not None
+        (adapter,) = self._adapters([name])
         state: dict[str, Tensor] = get_peft_model_state_dict(
-            self._peft, adapter_name=name, save_embedding_layers=False
+            self._peft, adapter_name=adapter, save_embedding_layers=False
         )
         return {key: value.detach().cpu().contiguous() for key, value in state.items()}
 
     @torch.no_grad()
     def load_state(self, name: str, state: dict[str, Tensor]) -> None:
-        """Set the weights of one LoRA from what :meth:`state` returned; names and shapes are checked by the caller."""
-        set_peft_model_state_dict(self._peft, state, adapter_name=name)
+        """Set the weights of a patch's LoRA from what :meth:`state` returned; the caller checks names and shapes."""
+        set_peft_model_state_dict(self._peft, state, adapter_name=self._adapters([name])[0])
 
-    def save_config(self, name: str, folder: Path) -> None:
-        """Write peft's ``adapter_config.json``."""
-        assert self._peft is not None
-        config = self._peft.peft_config[name]
-        inference_mode, config.inference_mode = config.inference_mode, True
-        config.save_pretrained(str(folder))
-        config.inference_mode = inference_mode
+
+def _adapter(name: str, spec: LoraSpec) -> str:
+    """Return peft's name of a patch's LoRA; a hyphen never stands in a patch's name."""
+    return name if spec.shared is None else f"shared-{spec.shared}"
+
+
+def _peft_config(spec: LoraSpec, targets: Iterable[str]) -> LoraConfig:
+    # Full names, because peft rewrites a pattern for some model types.
+    return LoraConfig(
+        r=spec.r,
+        lora_alpha=spec.alpha,
+        lora_dropout=spec.dropout,
+        target_modules=list(targets),
+        task_type="CAUSAL_LM",
+    )
+
+
+def adapter_config(spec: LoraSpec, state: Mapping[str, Tensor], base_name: str) -> dict[str, Any]:
+    """Return the content of peft's ``adapter_config.json`` for a LoRA with these weights, named as in peft's files."""
+    inside = {key.removeprefix("base_model.model.").rsplit(".lora_", 1)[0] for key in state}
+    config = _peft_config(spec, inside)
+    config.base_model_name_or_path, config.inference_mode = base_name, True
+    return {key: sorted(value) if isinstance(value, set) else value for key, value in config.to_dict().items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pave.errors import InputError
 from pave.lora import LoraSet
 from pave.patches import build
 from pave.patches.attention import tie
-from pave.patches.compose import Choice, Side, add_residuals, check_channels, check_names, choose, entries
+from pave.patches.compose import Choice, Side, apply_patches, check_channels, check_names, choose
 from pave.types import VideoTokens
 
 
@@ -31,7 +31,6 @@ class _Call:
 
     inputs: dict[str, Any]
     loras: list[frozenset[str]]
-    repeatable: bool = True
 
 
 class PaveModel(nn.Module):
@@ -117,34 +116,24 @@ class PaveModel(nn.Module):
         if not name.isidentifier() or hasattr(nn.ModuleDict, name) or name in "lora_":
             raise InputError(f"patch name {name!r} cannot be used; choose another of letters, digits and underscores")
         spec = PatchSpec(self.record, self._fitted(config) if config else None, lora)
-        if spec.patch is not None:
-            self.patches[name] = build(spec.patch).to(self.base.device)
+        patch = build(spec.patch).to(self.base.device) if spec.patch is not None else None
         if lora is not None:
-            self.lora.add(name, lora, self.record.name)
+            self.lora.add(name, lora)
+        if patch is not None:
+            self.patches[name] = patch
         self.specs[name] = spec
         if preprocessing is not None:
             self.preprocessing[name] = preprocessing
         self.train(self.training)
 
     def _fitted(self, config: PatchConfig) -> PatchConfig:
-        """Fill in or check the widths that the base decides, and the layout that all its patches share."""
-        widths = {"query_dim": self.family.query_dim(config.query), "token_dim": self.family.token_dim}
-        for field, width in widths.items():
-            if getattr(config, field) not in (0, width):
-                raise InputError(
-                    f"patch: {field} is {getattr(config, field)}, but base {self.record.name!r} has {width}"
-                )
-        if config.layout not in self.family.layouts:
-            choices = ", ".join(map(repr, self.family.layouts))
-            raise InputError(
-                f"patch: base {self.record.name!r} has no layout {config.layout!r}; choose from {choices}"
-            )
+        """Fill in or check what the base decides, and the layout that all its patches share."""
         for name, spec in self.specs.items():
             if spec.patch is not None and spec.patch.layout != config.layout:
                 raise InputError(
                     f"patch: layout {config.layout!r} differs from {spec.patch.layout!r} of patch {name!r}"
                 )
-        return replace(config, **widths)
+        return self.family.fit(config, self.record.name)
 
     def remove_patch(self, name: str) -> None:
         """Take a patch and its LoRA off the model.
@@ -200,16 +189,18 @@ class PaveModel(nn.Module):
         check_names(names, self.specs)
         for name, patch in self.patches.items():
             patch.requires_grad_(name in names)
-        self.lora.trainable = set(names) & set(self.lora.specs)
-        for name in self.lora.specs:
-            for weight in self.lora.parameters(name):
-                weight.requires_grad_(name in names)
+        self.lora.set_trainable(names)
 
     @property
     def layout(self) -> str:
         """Layout of video and newline tokens that the patches share; the base's own without patches."""
         layouts = [spec.patch.layout for spec in self.specs.values() if spec.patch is not None]
         return layouts[0] if layouts else self.family.layouts[0]
+
+    @property
+    def loss_type(self) -> str | None:
+        """Kind of the base's loss, by which trainers know that a row's first token is no target."""
+        return getattr(self.base, "loss_type", None)
 
     @contextmanager
     def base_only(self) -> Iterator[None]:
@@ -283,11 +274,6 @@ class PaveModel(nn.Module):
         settings = inputs.get("generation_config") or self.base.generation_config or GenerationConfig()
         beams = inputs.get("num_beams", settings.num_beams) or 1
         sequences = inputs.get("num_return_sequences", settings.num_return_sequences) or 1
-        if not call.repeatable and max(beams, sequences) > 1:
-            raise InputError(
-                "this base cannot use beams or several return sequences on videos of different lengths; "
-                "generate them one by one"
-            )
         with self.lora.routed(call.loras, repeats=1 if beams > 1 else sequences) as routing:
             if not routing:
                 return self.base.generate(**call.inputs)
@@ -316,21 +302,14 @@ class PaveModel(nn.Module):
         if videos is None:
             videos = self.encode_videos(inputs, video_times_sec)
         placed = self.family.place(videos, inputs["input_ids"], self.layout)
-        present: list[set[str]] = [set() for _ in chosen]
-        for name in used:
-            given = entries(side, self.patches[name].config.channel, len(placed))
-            given = [entry if name in chosen[video.row] else None for video, entry in zip(placed, given, strict=True)]
-            for video, entry in zip(placed, given, strict=True):
-                if entry is not None and entry.steps:
-                    present[video.row].add(name)
-            placed = add_residuals(self.patches[name], placed, given)
+        placed, present = apply_patches({name: self.patches[name] for name in used}, side, chosen, placed)
         rest = self.family.without_pixels(inputs)
         encoded = {"video": self.family.output(placed, self.layout)}
         if rest.get("pixel_values") is not None:
             encoded["image"] = self.family.encode_images(self.base, rest)
             del rest["pixel_values"]
         rest["mm_encoder_outputs"] = encoded
-        return _Call(rest, self._loras(chosen, present), self.family.can_repeat(placed))
+        return _Call(rest, self._loras(chosen, present))
 
     def _loras(self, chosen: list[list[str]], present: list[set[str]]) -> list[frozenset[str]]:
         """LoRAs that act on each sample: of its patches whose channel it has, of all of them in training."""

@@ -47,11 +47,11 @@ def test_grid_layout_ends_every_row_with_one(llava: Family) -> None:
     assert torch.equal(rows[:, 2], -torch.ones(6, C))
 
 
-def test_videos_of_one_length_keep_a_row_each_for_beams(llava: Family) -> None:
-    assert llava.join([video(3), video(3)], "native").shape[0] == 2
-    assert llava.can_repeat([video(3), video(3)])
-    assert llava.join([video(3), video(2)], "native").shape == (1, 13 + 9, C)
-    assert not llava.can_repeat([video(3), video(2)])
+def test_videos_of_different_lengths_lie_one_after_the_other(llava: Family) -> None:
+    assert llava.join([video(3), video(3)], "native").shape == (2, 13, C)
+    joined = llava.join([video(3), video(2)], "native")
+    both = [llava.join([video(steps)], "native")[0] for steps in (3, 2)]
+    assert torch.equal(joined.flatten(0, 1), torch.cat(both))
 
 
 def test_qwen_gets_one_entry_a_video(qwen: Family) -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from pave.config import Preprocessing
+from pave.data.cache import MediaCache, fill_cache
+from pave.data.processor import PaveProcessor
 from pave.data.side import SideReader
 from pave.errors import InputError
-from tests.tiny import LORA, PATCH, PREPROCESSING, patched
+from pave.model import PaveModel
+from pave.types import Sample
+from tests.tiny import LORA, PATCH, PREPROCESSING, SIDE_DIM, patched, write_video
 
 
 def test_encoders_come_from_the_patches() -> None:
@@ -29,3 +36,62 @@ def test_missing_or_contradicting_encoders_are_refused() -> None:
     del model.preprocessing["second"]
     with pytest.raises(InputError, match="patch 'second' does not say which encoder makes channel 'audio'"):
         SideReader.from_model(model)
+
+
+def model_with(alignment: str = "index", **settings: object) -> PaveModel:
+    model = patched("llava_onevision")
+    model.remove_patch("audio")
+    encoder = {"type": "precomputed", **settings}
+    model.add_patch("views", replace(PATCH, channel="views", alignment=alignment), None, Preprocessing(4, encoder))
+    return model
+
+
+def sample(video: Path, features: Path) -> Sample:
+    question = [{"role": "user", "content": "what ?"}, {"role": "assistant", "content": "yes"}]
+    return Sample(video.name, video, question, {"views": features})
+
+
+def test_steps_without_times_are_only_for_patches_that_align_by_index() -> None:
+    assert SideReader.from_model(model_with(recipe="siglip", times="index")).channels == ["views"]
+    with pytest.raises(InputError, match="aligns by 'time', but the encoder of channel 'views' numbers its steps"):
+        SideReader.from_model(model_with("time", recipe="siglip", times="index"))
+
+
+def test_features_are_timed_by_the_video_of_their_sample(tmp_path: Path) -> None:
+    film = write_video(tmp_path / "a.mp4", frames=13, rate=6)
+    torch.save(torch.zeros(4, 5, SIDE_DIM), tmp_path / "a.pt")
+    reader = SideReader.from_model(model_with("time", recipe="languagebind"))
+    signal = reader.read(sample(film, tmp_path / "a.pt"))["views"]
+    assert signal is not None
+    np.testing.assert_allclose(signal.times_sec, np.array([0, 4, 8, 12]) / 6, atol=1e-3)
+
+
+def test_one_cached_file_cannot_be_timed_by_two_videos(tmp_path: Path) -> None:
+    films = [write_video(tmp_path / name, seed=seed) for seed, name in enumerate(("a.mp4", "b.mp4"))]
+    torch.save(torch.zeros(4, 5, SIDE_DIM), tmp_path / "a.pt")
+    samples = [sample(film, tmp_path / "a.pt") for film in films]
+    for settings, refused in (({}, True), ({"times": "index"}, False)):
+        model = model_with("index", recipe="languagebind", **settings)
+        arguments = (model, PaveProcessor.from_model(model), SideReader.from_model(model), samples, 2, 1.0)
+        if refused:
+            with pytest.raises(InputError, match=r"b\.mp4: .*a\.pt is timed by its video, but stands beside"):
+                fill_cache(MediaCache(), *arguments)
+        else:
+            fill_cache(MediaCache(), *arguments)
+
+
+def test_what_is_drawn_anew_each_time_is_not_cached(tmp_path: Path) -> None:
+    film = write_video(tmp_path / "a.mp4")
+    (tmp_path / "cameras").mkdir()
+    torch.save(torch.zeros(4, 4, SIDE_DIM), tmp_path / "cameras" / "1.pt")
+    model = model_with(recipe="exo_random", times="index")
+    for training in (True, False):
+        reader = SideReader.from_model(model, training=training)
+        arguments = (model, PaveProcessor.from_model(model), reader, [sample(film, tmp_path / "cameras")], 1, 1.0)
+        cache = MediaCache()
+        if training:
+            with pytest.raises(InputError, match="draws anew each time; set cache_video_tokens: false"):
+                fill_cache(cache, *arguments)
+        else:
+            fill_cache(cache, *arguments)
+            assert cache.side["views", tmp_path / "cameras"].steps == 4

@@ -67,3 +67,15 @@ def test_videos_are_packed_in_order_and_never_cut() -> None:
     videos = [Video(torch.zeros(size, 1, 1), None, torch.zeros(size).numpy(), (1, 1)) for size in sizes]
     runs = [[video.tokens for video in run] for run in pack(videos, lambda video: video.tokens, 8)]
     assert runs == [[3, 4], [20], [1, 1], [9]]
+
+
+@pytest.mark.parametrize(("steps", "extent"), [(3, 8), (30, 30)])
+def test_a_long_side_channel_counts_towards_what_goes_together(steps: int, extent: int) -> None:
+    side = SideChannel(torch.zeros(steps, SIDE_DIM), torch.arange(steps))
+    (video,) = check_batch(tiny_config(), [QUERIES], [side], [[0, 1]], None)
+    assert (video.tokens, video.extent) == (8, extent)
+
+
+def test_an_absent_side_channel_counts_nothing() -> None:
+    (video,) = check_batch(tiny_config(), [QUERIES], [None], [[0, 1]], None)
+    assert video.extent == 8

@@ -14,12 +14,12 @@ import torch
 
 import pave.training.train as module
 from pave.checkpoint import read_preprocessing, read_spec
-from pave.config import Preprocessing
+from pave.config import LoraSpec, Preprocessing
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.training.config import Source, TrainConfig
 from pave.training.run import Run
-from pave.training.train import build_model, train
+from pave.training.train import build_model, train, with_start
 from tests.tiny import FAMILIES, LORA, PATCH, PREPROCESSING, base_folder, write_data
 
 
@@ -210,3 +210,33 @@ def test_output_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     (config.out / "notes.txt").touch()
     refused(config, "out: exists and is not empty")
     assert [path.name for path in config.out.iterdir()] == ["notes.txt"]
+
+
+def test_training_goes_on_from_a_patch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_config(tmp_path, steps=20, batch_size=5, cache_video_tokens=True)
+    train(config)
+    first = read_spec(config.out).training
+    more = replace(config, start=str(config.out), out=tmp_path / "more", patch=None, steps=2, lora=LoraSpec(r=2))
+    built = build_model(with_start(more))
+    weights = PaveModel.from_pretrained(config.out).patches["audio"].state_dict()
+    assert all(torch.equal(built.patches["audio"].state_dict()[name], value) for name, value in weights.items())
+    half = build_model(with_start(replace(more, precision="bf16")))
+    assert {weight.dtype for weight in half.parameters() if weight.requires_grad} == {torch.float32}
+    train(more)
+    spec = read_spec(more.out)
+    assert (spec.patch, spec.lora) == (read_spec(config.out).patch, LORA)
+    assert spec.training["start"] == str(config.out)
+    assert spec.training["loss_first"] < first["loss_first"] / 2
+    assert not torch.equal(
+        PaveModel.from_pretrained(more.out).patches["audio"].state_dict()["norm.weight"], weights["norm.weight"]
+    )
+
+
+def test_a_start_that_is_another_patch_is_refused(tmp_path: Path) -> None:
+    config = make_config(tmp_path, steps=1)
+    train(config)
+    other = replace(config, start=str(config.out), out=tmp_path / "more", patch=replace(PATCH, layers=1))
+    with pytest.raises(InputError, match="has a patch of its own; leave 'patch' out"):
+        train(other)
+    with pytest.raises(InputError, match="nowhere"):
+        train(replace(other, start="nowhere"))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from pave.config import PatchConfig
 from pave.errors import InputError
 from pave.types import VideoTokens, check_times
 
@@ -78,6 +79,25 @@ class Family(ABC):
     def query_dim(self, place: str) -> int:
         """Width of the queries taken from ``vision`` or ``projected`` places."""
         return self.token_dim if place == "projected" else self.vision_dim
+
+    def fit(self, config: PatchConfig, base: str) -> PatchConfig:
+        """Return a patch's configuration with the widths that the base decides filled in, or checked.
+
+        Args:
+            config: Of the patch.
+            base: Name of the base, for error messages.
+
+        Raises:
+            InputError: If a width or the layout does not fit the base.
+        """
+        widths = {"query_dim": self.query_dim(config.query), "token_dim": self.token_dim}
+        for field, width in widths.items():
+            if getattr(config, field) not in (0, width):
+                raise InputError(f"patch: {field} is {getattr(config, field)}, but base {base!r} has {width}")
+        if config.layout not in self.layouts:
+            choices = ", ".join(map(repr, self.layouts))
+            raise InputError(f"patch: base {base!r} has no layout {config.layout!r}; choose from {choices}")
+        return replace(config, **widths)
 
     def token_count(self, steps: int, grid: tuple[int, int], layout: str) -> int:
         """Number of placeholder tokens that a video of ``steps`` steps takes."""
@@ -155,10 +175,6 @@ class Family(ABC):
     def output(self, videos: list[VideoTokens], layout: str) -> BaseModelOutputWithPooling:
         """Return the encoder output that carries ``videos`` into the base's ``forward`` or ``generate``."""
         return BaseModelOutputWithPooling(pooler_output=self.join(videos, layout))
-
-    def can_repeat(self, videos: list[VideoTokens]) -> bool:
-        """Whether ``generate`` can repeat these videos for beams or several return sequences."""
-        return True
 
     def without_pixels(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs that stay beside already encoded videos."""

@@ -68,9 +68,10 @@ class LlavaOnevision(Family):
 
     def join(self, videos: list[VideoTokens], layout: str) -> Tensor:
         flat = [self._lay(video, layout) for video in videos]
-        if self.can_repeat(videos):
+        if len({len(tokens) for tokens in flat}) == 1:
             return torch.stack(flat)
-        return torch.cat(flat).unsqueeze(0)
+        # One entry a token: generate repeats whole entries, row by row, for beams and several return sequences.
+        return torch.cat(flat).unsqueeze(1)
 
     def _lay(self, video: VideoTokens, layout: str) -> Tensor:
         if layout == "native":
@@ -78,6 +79,3 @@ class LlavaOnevision(Family):
         rows = video.tokens.unflatten(1, video.grid)
         newline = video.tail[-1].expand(*rows.shape[:2], 1, -1)
         return torch.cat([rows, newline], dim=2).flatten(0, 2)
-
-    def can_repeat(self, videos: list[VideoTokens]) -> bool:
-        return len({video.tokens.shape[0] for video in videos}) == 1

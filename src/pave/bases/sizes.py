@@ -52,6 +52,11 @@ def configuration_of(base: str | Path) -> PretrainedConfig:
         ) from None
 
 
+def hub_id_of(base: str | Path) -> str:
+    """Return the name under which a base's weights can be loaded: of a known size its hub id, else what was given."""
+    return next((hub_id for hub_id, size in _HUB_IDS.items() if size == str(base)), str(base))
+
+
 def _llava_onevision(language_model: Qwen2Config) -> LlavaOnevisionConfig:
     """LLaVA-OneVision: SigLIP so400m without its last layer and head, 27 x 27 patches of a frame of 384 pixels."""
     tower = SiglipVisionConfig(

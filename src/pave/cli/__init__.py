@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "train a patch from a YAML file",
     "eval": "score a base and its patches on a data set",
     "info": "count parameters and FLOPs of base, patch, LoRA and encoder",
+    "convert": "read and write the reference's checkpoints, bases and annotations",
     "doctor": "check this installation",
     "blindspot": "make sets of the embedded world, train its tiny base",
 }

@@ -42,12 +42,12 @@ def run(
     """Ask a question about a video, with or without patches.
 
     Args:
-        video: Any video file that PyAV opens.
+        video: Any video file that PyAV opens; for patches of the preset 'reference' also a folder of numbered .jpg.
         question: The question.
         base: Shipped name, folder or hub id; by default the one that the first patch was made for.
         patch: Shipped names, folders or hub ids; none asks the base alone.
         audio: Sound in a file of its own; by default the video's own sound.
-        side: Files of other side channels, as channel=path.
+        side: Files of other side channels, or of features that were extracted before, as channel=path.
         frames: Frames of the video that the base sees; by default what the patches were made with.
         max_new_tokens: Longest answer.
         json: Print one JSON object for scripts.
@@ -62,11 +62,12 @@ def run(
     for name, value in (("frames", frames), ("max_new_tokens", max_new_tokens)):
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}; it must be at least 1")
-    probe(video)
+    if not video.is_dir():
+        probe(video)
     model = load(base, patch or [])
     reader = SideReader.from_model(model)
-    files = side_files(reader.channels, video, audio, {name: Path(path) for name, path in (side or {}).items()})
-    channels = read_channels(reader, files)
+    files = side_files(reader, video, audio, {name: Path(path) for name, path in (side or {}).items()})
+    channels = read_channels(reader, files, video)
     processor = PaveProcessor.from_model(model, frames or default_frames(model))
     answer = ask(model, processor, video, question, channels, max_new_tokens)
     if json:
@@ -105,33 +106,36 @@ def default_frames(model: PaveModel) -> int | None:
     return FRAME_COUNT if model.record.name == SHIPPED_BASE else 32
 
 
-def side_files(channels: list[str], video: Path, audio: Path | None, side: dict[str, Path]) -> dict[str, Path | None]:
-    """Return the file of each channel; ``None`` where none is given, but sound comes from the video.
+def side_files(reader: SideReader, video: Path, audio: Path | None, side: dict[str, Path]) -> dict[str, Path | None]:
+    """Return the file of each channel; ``None`` where none is given, but sound to be encoded comes from the video.
 
     Raises:
         InputError: If a file is given for a channel that no patch reads, or twice.
     """
+    from pave.encoders.precomputed import PrecomputedEncoder
+
     if audio is not None:
         if OWN_SOUND in side:
             raise InputError("the sound is given twice, by --audio and by --side audio=; give it once")
         side = {**side, OWN_SOUND: audio}
     for channel in side:
-        if channel not in channels:
-            listed = ", ".join(channels) or "none"
+        if channel not in reader.channels:
+            listed = ", ".join(reader.channels) or "none"
             raise InputError(
-                f"no patch reads channel {channel!r}; channels here: {listed}{nearest(channel, channels)}"
+                f"no patch reads channel {channel!r}; channels here: {listed}{nearest(channel, reader.channels)}"
             )
-    own = {OWN_SOUND: video}
-    return {channel: side.get(channel, own.get(channel)) for channel in channels}
+    hears = OWN_SOUND in reader.channels and not isinstance(reader.encoders[OWN_SOUND], PrecomputedEncoder)
+    own = {OWN_SOUND: video} if hears else {}
+    return {channel: side.get(channel, own.get(channel)) for channel in reader.channels}
 
 
-def read_channels(reader: SideReader, files: dict[str, Path | None]) -> dict[str, SideChannel | None]:
-    """Encode each channel's file; says which channels are absent and what that means."""
+def read_channels(reader: SideReader, files: dict[str, Path | None], video: Path) -> dict[str, SideChannel | None]:
+    """Encode each channel's file of a video; says which channels are absent and what that means."""
     channels: dict[str, SideChannel | None] = {}
     for channel, path in files.items():
         if path is None:
             logger.warning("no file for channel %r: its patch does nothing; give --side %s=FILE", channel, channel)
-        channels[channel] = None if path is None else reader.encode(channel, path)
+        channels[channel] = None if path is None else reader.encode(channel, path, video)
     return channels
 
 

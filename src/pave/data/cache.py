@@ -29,7 +29,7 @@ class MediaCache:
     Args:
         videos: Video file to the video without its pixels, and its video tokens.
         side: Channel and file to the side channel, ``None`` where the file has no such signal.
-        made_with: What decided its content: base, frames, layout, and the encoder of each channel.
+        made_with: What decided its content: base, frames, preset, layout, and the encoder of each channel.
     """
 
     videos: dict[Path, tuple[PreparedVideo, VideoTokens]] = field(default_factory=dict)
@@ -77,8 +77,8 @@ def fill_cache(
         limit_gb: Memory that the cache may take, in units of 10^9 bytes.
 
     Raises:
-        InputError: If a file cannot be used, the cache would outgrow its limit, or it was filled for a model whose
-            media look otherwise.
+        InputError: If a file cannot be used, the cache would outgrow its limit, it was filled for a model whose media
+            look otherwise, or a file would not be the same each time.
     """
     cache.claim(_settings(model, processor, reader))
     paths = _distinct(sample.video for sample in samples)
@@ -87,8 +87,9 @@ def fill_cache(
     budget = _Budget(limit_gb, _size(cache))
     _fill_videos(cache, model, processor, [path for path in paths if path not in cache.videos], batch_size, budget)
     for channel in reader.channels:
-        files = _distinct(sample.side.get(channel) for sample in samples)
-        _fill_side(cache, reader, channel, [path for path in files if (channel, path) not in cache.side], budget)
+        files = _files(reader, channel, samples)
+        missing = {path: video for path, video in files.items() if (channel, path) not in cache.side}
+        _fill_side(cache, reader, channel, missing, budget)
 
 
 def _fill_videos(
@@ -114,11 +115,36 @@ def _fill_videos(
             budget.add(_video_bytes(tokens))
 
 
-def _fill_side(cache: MediaCache, reader: SideReader, channel: str, paths: Sequence[Path], budget: _Budget) -> None:
+def _files(reader: SideReader, channel: str, samples: Sequence[Sample]) -> dict[Path, Path | None]:
+    """Return each file of a channel, with its video.
+
+    Raises:
+        InputError: If a file is timed by its video and stands beside two of them, or the encoder draws at random.
+    """
+    if getattr(reader.encoders[channel], "draws", False):
+        raise InputError(f"the encoder of channel {channel!r} draws anew each time; set cache_video_tokens: false")
+    files: dict[Path, Path | None] = {}
+    for sample in samples:
+        path = sample.side.get(channel)
+        if path is None:
+            continue
+        video = files.setdefault(path, sample.video)
+        if video != sample.video and reader.needs_video(channel):
+            raise InputError(
+                f"{sample.source or sample.id}: {path} is timed by its video, but stands beside {video} and "
+                f"{sample.video}; give each video a file of its own"
+            )
+    return files
+
+
+def _fill_side(
+    cache: MediaCache, reader: SideReader, channel: str, files: Mapping[Path, Path | None], budget: _Budget
+) -> None:
+    paths = list(files)
     budget.start(len(paths), f"side channels of {channel}")
     silent = 0
     for (path,) in _batches(paths, 1, f"encoding {channel}", "files"):
-        signal = reader.encode(channel, path)
+        signal = reader.encode(channel, path, files[path])
         cache.side[channel, path] = signal
         silent += signal is None
         budget.add(0 if signal is None else _bytes(signal.values))
@@ -131,7 +157,8 @@ def _settings(model: PaveModel, processor: PaveProcessor, reader: SideReader) ->
         f"encoder of {channel}": str(getattr(encoder, "config", type(encoder).__name__))
         for channel, encoder in reader.encoders.items()
     }
-    return {"base": model.record.name, "frames": str(processor.frames), "layout": processor.layout, **encoders}
+    frames = {"frames": str(processor.frames), "preset": processor.preset}
+    return {"base": model.record.name, **frames, "layout": processor.layout, **encoders}
 
 
 def _asks_before_projector(model: PaveModel) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,9 @@ from pave.bases.family import Family
 from pave.data.collator import IGNORED, Collator
 from pave.data.conversation import ChatTokenizer, Messages
 from pave.data.features import Features, PreparedVideo, Turns
+from pave.data.reference_chat import ReferenceChat
 from pave.errors import InputError
+from pave.media.reference_frames import sample_reference_frames, squash
 from pave.media.video import Frames, sample_frames
 from pave.model import PaveModel
 from pave.shipped import locate, shipped_bases
@@ -24,6 +27,18 @@ from pave.types import SideChannel, VideoTokens
 
 CLOCK_HZ = 1000
 """Ticks a second in which frame times are told to the base's processor."""
+
+Preset = Literal["pave", "reference"]
+
+REFERENCE_SCALING = {
+    "do_resize": False,
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+}
+"""What the base's processor does to frames that were squashed as the reference does it: SigLIP's normalisation."""
 
 
 class PaveProcessor:
@@ -34,30 +49,35 @@ class PaveProcessor:
         family: The family of the base.
         layout: Layout of video and newline tokens that the model's patches share.
         frames: Number of frames sampled from a video file.
+        preset: How frames and conversations become inputs (see :class:`pave.config.Preprocessing`).
 
     Raises:
-        InputError: If the base's processor has no chat template.
+        InputError: If the base's processor has no chat template, or the preset does not suit the base.
     """
 
-    def __init__(self, base_processor: ProcessorMixin, family: Family, layout: str, frames: int) -> None:
+    def __init__(
+        self, base_processor: ProcessorMixin, family: Family, layout: str, frames: int, preset: Preset = "pave"
+    ) -> None:
         self.base_processor = base_processor
         self.family = family
         self.layout = layout
         self.frames = frames
-        self.chat = ChatTokenizer(base_processor)
+        self.preset = preset
+        self.chat = _chat(base_processor, family, preset)
         tokenizer = base_processor.tokenizer
         self.pad_id: int = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
 
     @classmethod
-    def from_model(cls, model: PaveModel, frames: int | None = None) -> PaveProcessor:
+    def from_model(cls, model: PaveModel, frames: int | None = None, preset: Preset | None = None) -> PaveProcessor:
         """Load the processor that stands beside a model's base.
 
         Args:
-            model: The model; its patches decide the layout and, by default, the number of frames.
+            model: The model; its patches decide the layout and, by default, the number of frames and the preset.
             frames: Number of frames sampled from a video file.
+            preset: How frames and conversations become inputs; ``pave`` where no patch says otherwise.
 
         Raises:
-            InputError: If the base has no processor, or nothing says how many frames to sample.
+            InputError: If the base has no processor, nothing says how many frames to sample, or the patches disagree.
         """
         record = model.record
         folder = locate(record.name, shipped_bases(), "base", record.revision)
@@ -66,7 +86,8 @@ class PaveProcessor:
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{folder}: holds no processor that can be loaded ({reason})") from None
-        return cls(base_processor, model.family, model.layout, _frames(model) if frames is None else frames)
+        count = _frames(model) if frames is None else frames
+        return cls(base_processor, model.family, model.layout, count, preset or _preset(model))
 
     def collator(self, padding_side: Literal["left", "right"], channels: Sequence[str] = ()) -> Collator:
         """Return what makes batches of samples: padded left to generate, right to train."""
@@ -78,10 +99,15 @@ class PaveProcessor:
         Raises:
             InputError: If the file is no video that can be read.
         """
-        return self.prepare_video(sample_frames(path, self.frames))
+        sample = sample_reference_frames if self.preset == "reference" else sample_frames
+        return self.prepare_video(sample(path, self.frames))
 
     def prepare_video(self, frames: Frames) -> PreparedVideo:
         """Run the base's processor on decoded frames, and learn which tokens it makes of a video."""
+        scaling: Mapping[str, Any] = {}
+        if self.preset == "reference":
+            side = self.family.config.vision_config.image_size
+            frames, scaling = replace(frames, pixels=squash(frames.pixels, side)), REFERENCE_SCALING
         text = self.chat.render([{"role": "user", "content": "?"}], video=True)
         special = self.chat.starts_bare(text)
         full = self.base_processor(
@@ -92,6 +118,7 @@ class PaveProcessor:
                 "do_sample_frames": False,
                 "input_data_format": "channels_last",
                 "video_metadata": [_metadata(frames)],
+                **scaling,
             },
             return_tensors="pt",
         )
@@ -240,6 +267,22 @@ def _metadata(frames: Frames) -> VideoMetadata:
         duration=step_sec * count,
         frames_indices=[round(float(time_sec) * CLOCK_HZ) for time_sec in times_sec],
     )
+
+
+def _chat(base_processor: ProcessorMixin, family: Family, preset: Preset) -> ChatTokenizer | ReferenceChat:
+    if preset == "pave":
+        return ChatTokenizer(base_processor)
+    if "grid" not in family.layouts:
+        raise InputError("preset 'reference' is for LLaVA-OneVision bases, as the reference's are; use preset 'pave'")
+    return ReferenceChat(base_processor, family.placeholder_id)
+
+
+def _preset(model: PaveModel) -> Preset:
+    presets: dict[str, Preset] = {name: preprocessing.preset for name, preprocessing in model.preprocessing.items()}
+    if len(set(presets.values())) > 1:
+        listed = ", ".join(f"{name} {preset!r}" for name, preset in presets.items())
+        raise InputError(f"the patches were made with different presets ({listed}); use those of one preset together")
+    return next(iter(presets.values()), "pave")
 
 
 def _frames(model: PaveModel) -> int:

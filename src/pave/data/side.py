@@ -34,12 +34,18 @@ class SideReader:
         self.silent: dict[str, set[Path]] = {channel: set() for channel in self.encoders}
 
     @classmethod
-    def from_model(cls, model: PaveModel) -> SideReader:
+    def from_model(cls, model: PaveModel, training: bool = False) -> SideReader:
         """Build the encoders that a model's patches were made with.
 
+        Args:
+            model: The model.
+            training: Whether what they make is trained on.
+
         Raises:
-            InputError: If a patch does not say which encoder it needs, or two disagree about one channel.
+            InputError: If a patch does not say which encoder it needs, two disagree about one channel, or a patch that
+                aligns by time reads a channel without times.
         """
+        built: dict[str, encoders.Encoder] = {}
         settings: dict[str, dict[str, object]] = {}
         for name, spec in model.specs.items():
             if spec.patch is None:
@@ -52,25 +58,47 @@ class SideReader:
                 )
             if settings.setdefault(channel, preprocessing.encoder) != preprocessing.encoder:
                 raise InputError(f"two patches read channel {channel!r} through different encoders; use one of them")
-        return cls({channel: encoders.build(entry) for channel, entry in settings.items()})
+            if channel not in built:
+                built[channel] = encoders.build(preprocessing.encoder)
+                built[channel].training = training
+            if built[channel].numbers_steps and spec.patch.alignment != "index":
+                raise InputError(
+                    f"patch {name!r} aligns by {spec.patch.alignment!r}, but the encoder of channel {channel!r} "
+                    "numbers its steps; set 'times: seconds' there"
+                )
+        return cls(built)
 
     @property
     def channels(self) -> list[str]:
         """Channels that are read."""
         return list(self.encoders)
 
-    def encode(self, channel: str, path: Path) -> SideChannel | None:
-        """Return the side channel of one file, ``None`` if the file has no such signal (said once a channel)."""
-        signal = self.encoders[channel].encode(path)
+    def encode(self, channel: str, path: Path, video: Path | None = None) -> SideChannel | None:
+        """Return the side channel of one file, ``None`` if the file has no such signal (said once a channel).
+
+        Args:
+            channel: The channel.
+            path: The file.
+            video: The video that it belongs to; some files are timed by it.
+
+        Raises:
+            InputError: If the file cannot be used.
+        """
+        encoder = self.encoders[channel]
+        signal = encoder.encode(path, video) if self.needs_video(channel) else encoder.encode(path)
         if signal is None:
             if not self.silent[channel]:
                 logger.warning("%s: holds no %s; such samples run without that channel", path, channel)
             self.silent[channel].add(path)
         return signal
 
+    def needs_video(self, channel: str) -> bool:
+        """Whether the times of a channel's files are taken from their videos."""
+        return getattr(self.encoders[channel], "needs_video", False)
+
     def read(self, sample: Sample) -> dict[str, SideChannel | None]:
         """Return every channel of a sample; ``None`` where its line names no file or the file has no such signal."""
         return {
-            channel: None if (path := sample.side.get(channel)) is None else self.encode(channel, path)
+            channel: None if (path := sample.side.get(channel)) is None else self.encode(channel, path, sample.video)
             for channel in self.encoders
         }

@@ -24,6 +24,18 @@ class Encoder(ABC, Generic[EncoderConfig]):
 
     config_class: ClassVar[type[Any]]
 
+    training: bool = False
+    """Whether what it makes is trained on; an encoder that draws at random does so only then."""
+
+    draws: bool = False
+    """Whether the same file may give another side channel each time."""
+
+    needs_video: bool = False
+    """Whether :meth:`encode` also takes the video that a file belongs to, for its clock."""
+
+    numbers_steps: bool = False
+    """Whether steps are numbered instead of timed, so that only patches that align by index can read them."""
+
     def __init__(self, config: EncoderConfig) -> None:
         self.config = config
 

@@ -50,7 +50,7 @@ def read_features(path: Path) -> Features:
     check_file(path)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise InputError(f"{path}: unknown feature format {path.suffix!r}; use one of {', '.join(_READERS)}")
+        raise InputError(f"{path}: unknown feature format {path.suffix!r}; use one of {', '.join(FORMATS)}")
     content = reader(path)
     if not isinstance(content, Mapping):
         return Features(_tensor(content, "values", path), None, (0, 0))
@@ -119,6 +119,9 @@ _READERS: dict[str, Callable[[Path], Any]] = {
     ".pt": _read_torch,
     ".pth": _read_torch,
 }
+
+FORMATS = tuple(_READERS)
+"""Suffixes of the files that :func:`read_features` reads."""
 
 
 def _tensor(value: Any, key: str, path: Path) -> Tensor:

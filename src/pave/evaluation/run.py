@@ -121,10 +121,14 @@ def evaluate(
         base=model.record.name,
         patches=[] if base_only else list(model.specs),
         seed=settings.seed,
-        config={"settings": asdict(settings), "frames": processor.frames, "layout": processor.layout},
+        config={"settings": asdict(settings), **_inputs(processor)},
         versions=versions(),
         responses=responses,
     )
+
+
+def _inputs(processor: PaveProcessor) -> dict[str, Any]:
+    return {"frames": processor.frames, "preset": processor.preset, "layout": processor.layout}
 
 
 def _predictions(

@@ -45,6 +45,11 @@ class Video:
         """Number of query tokens, T times S."""
         return self.queries.shape[0] * self.queries.shape[1]
 
+    @property
+    def extent(self) -> int:
+        """Number of query tokens or of side tokens, whichever is larger: what memory goes by."""
+        return self.tokens if self.side is None else max(self.tokens, self.side.steps * self.side.tokens)
+
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def check_batch(

@@ -80,6 +80,32 @@ def choose(choice: Choice, known: Sequence[str], rows: int) -> list[list[str]]:
     return chosen
 
 
+def apply_patches(
+    patches: Mapping[str, Patch], side: Side, chosen: Sequence[Sequence[str]], videos: Sequence[VideoTokens]
+) -> tuple[list[VideoTokens], list[set[str]]]:
+    """Return the videos with the residuals of all patches added, and for each sample the patches whose channel it has.
+
+    Args:
+        patches: The patches, by name.
+        side: For each channel one side channel a video, ``None`` where it is absent.
+        chosen: For each sample the names of the patches to use.
+        videos: The videos of a batch, placed in its samples.
+
+    Raises:
+        InputError: If there is not one entry a video, or times are needed and missing.
+    """
+    placed = list(videos)
+    present: list[set[str]] = [set() for _ in chosen]
+    for name, patch in patches.items():
+        given = entries(side, patch.config.channel, len(placed))
+        given = [entry if name in chosen[video.row] else None for video, entry in zip(placed, given, strict=True)]
+        for video, entry in zip(placed, given, strict=True):
+            if entry is not None and entry.steps:
+                present[video.row].add(name)
+        placed = add_residuals(patch, placed, given)
+    return placed, present
+
+
 def add_residuals(
     patch: Patch, videos: Sequence[VideoTokens], given: Sequence[SideChannel | None]
 ) -> list[VideoTokens]:

@@ -19,7 +19,8 @@ from pave.patches.ragged import Layout
 from pave.types import SideChannel
 
 TOKENS_AT_ONCE = 8192
-"""Tokens of whole videos that go through together: all that is small in one piece, with a bound on the peak memory."""
+"""Tokens of whole videos, or of their side channels, that go through together: what is small in one piece, the rest in
+bounded memory."""
 
 
 class Patch(nn.Module, ABC):
@@ -144,7 +145,7 @@ class CrossAttentionPatch(Patch):
         videos = check_batch(self.config, queries, sides, query_times_sec, query_grids)
         return [
             residual
-            for run in pack(videos, lambda video: video.tokens, TOKENS_AT_ONCE)
+            for run in pack(videos, lambda video: video.extent, TOKENS_AT_ONCE)
             for residual in self._residuals(run)
         ]
 

@@ -44,6 +44,7 @@ class TrainConfig:
         preprocessing: How media become inputs: frames of a video, encoder of the channel.
         patch: The fusion module; ``None`` for a LoRA alone, the control that never reads a channel.
         lora: The LoRA on the language model; ``None`` for none.
+        start: A patch whose training goes on, by shipped name, folder or hub id; ``patch`` and ``lora`` are then its.
         revision: Commit, tag or branch of the base on the hub.
         steps: Optimiser steps; ``None`` to count in epochs.
         epochs: Passes over the data, where ``steps`` is ``None``.
@@ -75,6 +76,7 @@ class TrainConfig:
     preprocessing: Preprocessing
     patch: PatchConfig | None = None
     lora: LoraSpec | None = field(default_factory=LoraSpec)
+    start: str | None = None
     revision: str | None = None
     steps: int | None = None
     epochs: float = 1.0
@@ -98,7 +100,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        if self.patch is None and self.lora is None:
+        if self.patch is None and self.lora is None and self.start is None:
             raise InputError("train: neither patch nor lora is given; there is nothing to train")
         if not self.data:
             raise InputError("train: data is empty; name at least one data set")

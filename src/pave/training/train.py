@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import torch
 from accelerate import PartialState
 from transformers import TrainingArguments
 
+from pave.checkpoint import locate_patch, read_spec
 from pave.data.cache import MediaCache, fill_cache
 from pave.data.dataset import SampleDataset
 from pave.data.jsonl import read_samples
@@ -66,6 +67,7 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
             interrupted run of another configuration is in its place.
     """
     started = time.monotonic()
+    config = with_start(config)
     run = Run(config)
     checkpoint = run.check(resume == "auto")
     sources = [_read(source.path, config, source.cap) for source in config.data]
@@ -117,13 +119,31 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
     return TrainResult(config.out, trainer.state.global_step, curve[-1][1], seconds, resumed_from)
 
 
+def with_start(config: TrainConfig) -> TrainConfig:
+    """Return a configuration with the patch and the LoRA of the one that it starts from, if it does.
+
+    Raises:
+        InputError: If there is no such patch, or the configuration describes another.
+    """
+    if config.start is None:
+        return config
+    spec = read_spec(locate_patch(config.start))
+    if config.patch is not None and config.patch != spec.patch:
+        raise InputError(f"train: start {config.start!r} has a patch of its own; leave 'patch' out")
+    return replace(config, patch=spec.patch, lora=spec.lora)
+
+
 def build_model(config: TrainConfig) -> PaveModel:
-    """Load the base of a run and add its fresh patch, initialised by the run's seed.
+    """Load the base of a run and add its patch: that which it starts from, or one initialised by the run's seed.
 
     Raises:
         InputError: If the base is unknown or the patch does not fit it.
     """
     model = PaveModel.from_base(config.base, config.revision, dtype=DTYPES[config.precision])
+    if config.start is not None:
+        model.load_patch(config.start, config.name, trainable=True)
+        model.preprocessing[config.name] = config.preprocessing
+        return model
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model.add_patch(config.name, config.patch, config.lora, config.preprocessing)
@@ -144,7 +164,7 @@ def _read(path: Path, config: TrainConfig, cap: int | None) -> list[Sample]:
 
 
 def _reader(model: PaveModel, config: TrainConfig) -> SideReader:
-    reader = SideReader.from_model(model)
+    reader = SideReader.from_model(model, training=True)
     if config.patch is not None:
         width = getattr(reader.encoders[config.patch.channel], "width", None)
         if width is not None and width != config.patch.side_dim:
@@ -234,6 +254,7 @@ def _facts(
         "learning_rates": {"patch": config.patch_lr, "lora": config.lora_lr},
         "seed": config.seed,
         "precision": config.precision,
+        **({"start": config.start} if config.start is not None else {}),
         "loss_first": curve[0][1],
         "loss_last": curve[-1][1],
         "versions": versions(),

@@ -1,0 +1,97 @@
+"""Frames as the reference chose and scaled them: whole frame numbers from first to last, squashed to a square."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from pave.errors import InputError
+from pave.media.container import open_media, seconds_into
+from pave.media.decoding import decoded_frames, video_stream
+from pave.media.probe import probe
+from pave.media.video import UNTRUE_AFTER_SEEK, Frames, frames_at
+
+logger = logging.getLogger(__name__)
+
+
+def sample_reference_frames(path: Path, count: int) -> Frames:
+    """Return ``count`` frames of a video file, or of a folder of numbered ``.jpg`` pictures, by the reference's rule.
+
+    A file gives the frames whose numbers are :func:`evenly_numbered`. A folder gives its first ``count`` pictures, or
+    all of them and the last one again; it has no clock, so that picture i stands at i seconds.
+
+    Raises:
+        InputError: If the file or a picture cannot be used, or the folder holds none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _pictures(path, count)
+    probe(path)
+    times_sec = frame_times_sec(path)
+    return frames_at(path, times_sec[evenly_numbered(len(times_sec), count)])
+
+
+def evenly_numbered(frames: int, count: int) -> np.ndarray:
+    """Return ``count`` frame numbers (count,) evenly from the first to the last of ``frames``, fractions cut off."""
+    return np.linspace(0, frames - 1, count, dtype=int)
+
+
+def frame_times_sec(path: Path) -> np.ndarray:
+    """Return the time of every frame (F,) in order of presentation; i seconds for picture i of a folder.
+
+    Reads packets only, and decodes where a container does not time them all.
+
+    Raises:
+        InputError: If the file is no video, or has no frames.
+    """
+    if path.is_dir():
+        return np.arange(len(_numbered(path)), dtype=np.float64)
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        untrue = container.format.name in UNTRUE_AFTER_SEEK
+        packets = [] if untrue else [packet for packet in container.demux(stream) if packet.size]
+        stamps = [packet.pts for packet in packets if not packet.is_discard]
+        if not stamps or None in stamps:
+            container.seek(stream.start_time or 0, stream=stream, backward=True)
+            stamps = [frame.pts for frame in decoded_frames(container, stream, path)]
+        if not stamps:
+            raise InputError(f"{path}: the video has no frames; record or convert it again")
+        return np.array([seconds_into(stream, stamp) for stamp in sorted(stamps)])
+
+
+def squash(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Resize frames uint8 (F,H,W,3) to (F,side,side,3), bicubic, whatever their aspect ratio."""
+    size = (side, side)
+    return np.stack([np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC)) for frame in pixels])
+
+
+def _pictures(folder: Path, count: int) -> Frames:
+    files = _numbered(folder)
+    if len(files) != count:
+        done = f"the first {count} are used" if len(files) > count else f"the last one is repeated up to {count}"
+        logger.warning("%s: holds %d pictures; %s", folder, len(files), done)
+    chosen = np.minimum(np.arange(count), len(files) - 1)
+    pictures = [_picture(file) for file in files[:count]]
+    for file, picture in zip(files, pictures, strict=False):
+        if picture.shape != pictures[0].shape:
+            raise InputError(f"{file}: has another size than {files[0].name}; scale the pictures of a folder alike")
+    return Frames(np.stack(pictures)[chosen], chosen.astype(np.float64))
+
+
+def _numbered(folder: Path) -> list[Path]:
+    files = [file for file in folder.iterdir() if file.suffix == ".jpg" and file.stem.isdecimal()]
+    if not files:
+        raise InputError(f"{folder}: holds no .jpg pictures named by numbers; name a video file or such a folder")
+    return sorted(files, key=lambda file: (int(file.stem), file.name))
+
+
+def _picture(file: Path) -> np.ndarray:
+    try:
+        with Image.open(file) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{file}: not a whole picture ({reason}); copy it again") from None
