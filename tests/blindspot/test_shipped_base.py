@@ -21,8 +21,7 @@ def test_it_is_a_few_megabytes_of_safetensors_with_a_card() -> None:
 
 def test_it_answers_what_can_be_seen(tmp_path: Path) -> None:
     films = make(MakeConfig("see", 160, seed=90_001, out=tmp_path / "see", workers=1))
-    # Its card says 0.87 of 1,000.
-    assert measure_base(BASE, films.samples).accuracy >= 0.78
+    assert measure_base(BASE, films.samples).accuracy >= 0.9
 
 
 def test_it_is_at_chance_on_what_is_only_heard(tmp_path: Path) -> None:

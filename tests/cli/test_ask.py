@@ -90,7 +90,6 @@ def test_refusals(capsys: pytest.CaptureFixture[str], patch: Path, clip: Path, t
     assert "question" in refused(capsys, "--video", clip)
 
 
-@pytest.mark.xfail(strict=True, reason="the first shipped patch was stopped before it binds sounds to moments")
 def test_the_shipped_patch_hears_in_a_foreign_film(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Another size, frame rate and sample rate than the generator's."""
     form = FilmFormat(width=160, height=90, frames_per_sec=25, sample_rate=44_100)
