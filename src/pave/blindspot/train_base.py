@@ -53,7 +53,7 @@ class BaseConfig:
     still_count: int = 30000
     stills_per_step: int = 192
     sight_learning_rate: float = 2e-3
-    steps: int = 4500
+    steps: int = 3600
     film_count: int = 16000
     text_count: int = 6000
     films_per_step: int = 12
@@ -128,9 +128,9 @@ def _train_all(model: LlavaOnevisionForConditionalGeneration, config: BaseConfig
     counts = {"film": config.film_count, "text": config.text_count}
     lessons = {kind: make_lessons(kind, n, config.seed, SHAPE, config.workers) for kind, n in counts.items()}
     fresh = {kind: make_lessons(kind, 128, config.seed + 1, SHAPE, config.workers) for kind in counts}
+    # The projector stays as it is: video tokens would outgrow the words, and what a patch adds would not show in them.
     tower = list(model.model.vision_tower.parameters())
-    in_tower = {id(p) for p in tower}
-    rest = [p for p in model.parameters() if id(p) not in in_tower]
+    rest = list(model.model.language_model.parameters())
     optimizer, schedule = optimizer_and_schedule(
         [(tower, 0.2 * config.learning_rate), (rest, config.learning_rate)],
         config.steps,
