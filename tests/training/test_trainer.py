@@ -37,6 +37,13 @@ def test_patch_and_lora_have_their_own_learning_rates(tmp_path: Path) -> None:
         assert decays[id(weight)] == (0.1 if weight.ndim >= 2 else 0.0)
 
 
+def test_the_final_norm_may_have_a_rate_of_its_own(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, norm_lr=3e-2)
+    rates = {id(w): group["lr"] for group in trainer.create_optimizer().param_groups for w in group["params"]}
+    for path, weight in trainer.model.patches["audio"].named_parameters():
+        assert rates[id(weight)] == (3e-2 if path in ("norm.weight", "norm.bias") else 1e-3)
+
+
 def test_only_the_named_patch_is_trained(tmp_path: Path) -> None:
     model = patched("llava_onevision")
     model.add_patch("other", PATCH)

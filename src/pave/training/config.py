@@ -51,6 +51,8 @@ class TrainConfig:
         batch_size: Samples in one forward pass on one device.
         gradient_accumulation: Forward passes in one step.
         patch_lr: Peak learning rate of the patch.
+        norm_lr: Peak learning rate of the patch's final norm, which starts at 0 and must grow to the size of the video
+            tokens; by default ``patch_lr``.
         lora_lr: Peak learning rate of the LoRA.
         warmup: Share of the steps in which the learning rates rise from 0.
         scheduler: Course of the learning rates afterwards.
@@ -84,6 +86,7 @@ class TrainConfig:
     gradient_accumulation: int = 4
     patch_lr: float = 2e-5
     lora_lr: float = 2e-5
+    norm_lr: float | None = None
     warmup: float = 0.03
     scheduler: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
     weight_decay: float = 0.0
@@ -108,6 +111,7 @@ class TrainConfig:
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in ("patch_lr", "lora_lr", "max_grad_norm", "epochs", "cache_limit_gb"):
             self._check(name, getattr(self, name) > 0, "above 0")
+        self._check("norm_lr", self.norm_lr is None or self.norm_lr > 0, "above 0, or null for patch_lr")
         for name in ("weight_decay", "workers", "seed"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("warmup", "side_dropout"):

@@ -97,6 +97,7 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
         config.patch_lr,
         config.lora_lr,
         config.side_dropout,
+        config.norm_lr,
         args=arguments,
         train_dataset=PlannedDataset(dataset, order),
         data_collator=processor.collator("right", reader.channels),
@@ -251,7 +252,11 @@ def _facts(
             for source, count in zip(config.data, used, strict=True)
         ],
         "trained_weights": trained_sizes(model, config.name),
-        "learning_rates": {"patch": config.patch_lr, "lora": config.lora_lr},
+        "learning_rates": {
+            "patch": config.patch_lr,
+            "norm": config.norm_lr or config.patch_lr,
+            "lora": config.lora_lr,
+        },
         "seed": config.seed,
         "precision": config.precision,
         **({"start": config.start} if config.start is not None else {}),

@@ -37,6 +37,7 @@ class PaveTrainer(Trainer):
         patch_lr: Peak learning rate of the patch.
         lora_lr: Peak learning rate of the LoRA.
         side_dropout: Chance with which a side channel is left out of a sample.
+        norm_lr: Peak learning rate of the patch's final norm; by default ``patch_lr``.
         options: As in ``transformers.Trainer``.
 
     Raises:
@@ -44,12 +45,18 @@ class PaveTrainer(Trainer):
     """
 
     def __init__(
-        self, model: PaveModel, name: str, patch_lr: float, lora_lr: float, side_dropout: float = 0.0, **options: Any
+        self,
+        model: PaveModel,
+        name: str,
+        patch_lr: float,
+        lora_lr: float,
+        side_dropout: float = 0.0,
+        norm_lr: float | None = None,
+        **options: Any,
     ) -> None:
         model.set_trainable([name])
         self.name = name
-        self.patch_lr = patch_lr
-        self.lora_lr = lora_lr
+        self.rates = {"patch": patch_lr, "norm": patch_lr if norm_lr is None else norm_lr, "lora": lora_lr}
         self.side_dropout = side_dropout
         self._drop_step = -1
         self._drop_rng = np.random.default_rng()
@@ -61,14 +68,13 @@ class PaveTrainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Make AdamW with a learning rate for the patch and one for the LoRA; only matrices decay."""
         if self.optimizer is None:
-            rates = {"patch": self.patch_lr, "lora": self.lora_lr}
             groups = []
             for part, weights in trained_weights(self.model, self.name).items():
                 for decays in (True, False):
                     members = [weight for weight in weights if (weight.ndim >= 2) == decays]
                     if members:
                         decay = self.args.weight_decay if decays else 0.0
-                        groups.append({"params": members, "lr": rates[part], "weight_decay": decay})
+                        groups.append({"params": members, "lr": self.rates[part], "weight_decay": decay})
             betas = (self.args.adam_beta1, self.args.adam_beta2)
             self.optimizer = torch.optim.AdamW(groups, betas=betas, eps=self.args.adam_epsilon)
         return self.optimizer
@@ -139,9 +145,11 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def trained_weights(model: PaveModel, name: str) -> dict[str, list[Tensor]]:
-    """Return the weights of a patch and of its LoRA."""
+    """Return the weights of a patch, of its final norm, and of its LoRA."""
+    patch = dict(model.patches[name].named_parameters()) if name in model.patches else {}
     return {
-        "patch": list(model.patches[name].parameters()) if name in model.patches else [],
+        "patch": [weight for path, weight in patch.items() if not path.startswith("norm.")],
+        "norm": [weight for path, weight in patch.items() if path.startswith("norm.")],
         "lora": model.lora.parameters(name) if name in model.lora.specs else [],
     }
 
