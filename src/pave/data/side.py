@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pave import encoders
+from pave.data.processor import load_base_processor
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.types import Sample, SideChannel
@@ -66,6 +67,7 @@ class SideReader:
                     f"patch {name!r} aligns by {spec.patch.alignment!r}, but the encoder of channel {channel!r} "
                     "numbers its steps; set 'times: seconds' there"
                 )
+        _attach_tower(model, [encoder for encoder in built.values() if encoder.needs_tower])
         return cls(built)
 
     @property
@@ -102,3 +104,10 @@ class SideReader:
             channel: None if (path := sample.side.get(channel)) is None else self.encode(channel, path, sample.video)
             for channel in self.encoders
         }
+
+
+def _attach_tower(model: PaveModel, askers: list[encoders.Encoder]) -> None:
+    if askers:
+        tower = model.family.tower(model.base, load_base_processor(model).video_processor)
+        for encoder in askers:
+            encoder.attach(tower)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from torch import Tensor
 
 from pave.config import from_dict
+from pave.encoders.tower import Tower
 from pave.errors import InputError
 from pave.types import SideChannel
 
@@ -36,8 +37,30 @@ class Encoder(ABC, Generic[EncoderConfig]):
     numbers_steps: bool = False
     """Whether steps are numbered instead of timed, so that only patches that align by index can read them."""
 
+    needs_tower: bool = False
+    """Whether it shows frames to the base's own tower, which :meth:`attach` gives it."""
+
+    attached: Tower | None = None
+    """The base's own tower, if one was given."""
+
     def __init__(self, config: EncoderConfig) -> None:
         self.config = config
+
+    def attach(self, tower: Tower) -> None:
+        """Give it the tower of the base that its side channels are made for."""
+        self.attached = tower
+
+    @property
+    def tower(self) -> Tower:
+        """The base's own tower.
+
+        Raises:
+            InputError: If none was given.
+        """
+        if self.attached is None:
+            name = getattr(self.config, "type", type(self).__name__)
+            raise InputError(f"encoder {name!r} works with the tower of a base, and has none; attach one to it")
+        return self.attached
 
     @property
     @abstractmethod
@@ -54,9 +77,13 @@ class Encoder(ABC, Generic[EncoderConfig]):
         """What identifies the weights, empty for an encoder without any; part of the key of stored features."""
         return ""
 
+    def files(self, path: Path) -> list[Path]:
+        """Return every file whose content decides the side channel of ``path``; those in it, if it is a folder."""
+        return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
     @property
     def num_parameters(self) -> int:
-        """Number of weights."""
+        """Number of weights, without those of the base's own tower."""
         return 0
 
     def flops(self, duration_sec: float) -> int:
