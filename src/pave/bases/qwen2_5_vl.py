@@ -19,8 +19,8 @@ from pave.types import VideoTokens
 class Qwen2_5VL(Family):  # noqa: N801
     """``Qwen2_5_VLForConditionalGeneration``.
 
-    Features before the projector are the mean of the patches that one token merges. A frame by itself is a video of its
-    own, shown twice, as the base sees a picture.
+    Features before the projector are the mean of the patches that one token merges. A frame by itself is a video of
+    its own, shown twice, as the base sees a picture.
     """
 
     vision_tower = "model.visual"
