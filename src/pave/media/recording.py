@@ -1,0 +1,341 @@
+"""RGB-D recordings: pictures, depth, intrinsics and camera poses in time, read frame by frame from any known layout."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from pave.config import check_choices
+from pave.errors import InputError, nearest
+from pave.media.cameras import Axes, Convention, Intrinsics, PoseDirection, pose_fault
+from pave.media.depth import read_depth, read_picture
+from pave.media.video import SAME_INSTANT_SEC, frames_at, uniform_times_sec
+
+logger = logging.getLogger(__name__)
+
+READ_AT_ONCE = 8
+"""Pictures of a film that are decoded in one go, all that is held in memory at once."""
+
+
+@dataclass(frozen=True)
+class RecordingOptions:
+    """How a recording is read.
+
+    Args:
+        layout: Name of the layout, told from what the folder holds by default.
+        poses: What a pose does to a point; by default as the layout has it.
+        axes: Of a camera; by default as the layout has them.
+        intrinsics: ``(fx, fy, cx, cy)`` of the pictures, for layouts that hold none.
+        frames_per_sec: For layouts whose frames are numbered instead of timed.
+        max_gap_sec: How far apart in time a picture may be from its depth and its pose.
+        offset_sec: Added to the times of a recording that was made apart from the video.
+
+    Raises:
+        InputError: On a value out of range.
+    """
+
+    layout: str | None = None
+    poses: PoseDirection | None = None
+    axes: Axes | None = None
+    intrinsics: tuple[float, ...] | None = None
+    frames_per_sec: float = 30.0
+    max_gap_sec: float = 0.02
+    offset_sec: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, choices in {"poses": PoseDirection, "axes": Axes}.items():
+            if getattr(self, name) is not None:
+                check_choices(Convention(**{name: getattr(self, name)}))
+        if self.layout is not None and self.layout not in _layouts():
+            listed = ", ".join(_layouts())
+            raise InputError(f"layout is {self.layout!r}; choose from {listed}{nearest(self.layout, _layouts())}")
+        if self.intrinsics is not None and len(self.intrinsics) != 4:
+            raise InputError(f"intrinsics are {list(self.intrinsics)}; give four numbers, fx, fy, cx, cy")
+        if not (self.frames_per_sec > 0 and math.isfinite(self.frames_per_sec)):
+            raise InputError(f"frames_per_sec is {self.frames_per_sec}; it must be above 0")
+        if not (self.max_gap_sec >= 0 and math.isfinite(self.max_gap_sec)):
+            raise InputError(f"max_gap_sec is {self.max_gap_sec}; it must be 0 or more seconds")
+        if not math.isfinite(self.offset_sec):
+            raise InputError(f"offset_sec is {self.offset_sec}; it must be a number of seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """Where the parts of one frame lie; nothing is decoded yet.
+
+    Args:
+        time_sec: On the video's clock.
+        picture: Picture file, or the film that shows it at ``time_sec``.
+        depth: Depth file, or ``None`` if there is none.
+        depth_unit_m: Metres of one unit of the depth file.
+        camera: Intrinsics of the picture.
+        depth_camera: Intrinsics of the depth file, ``None`` where they are the picture's.
+        pose: As the file has it (4,4), or ``None`` if there is none.
+        film: Whether ``picture`` is a film.
+    """
+
+    time_sec: float
+    picture: Path
+    depth: Path | None
+    depth_unit_m: float
+    camera: Intrinsics
+    depth_camera: Intrinsics | None
+    pose: np.ndarray | None
+    film: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a layout's reader found.
+
+    Args:
+        shots: One a picture, in any order.
+        convention: Of the poses.
+        alignment: Applied to the world after every pose (4,4).
+    """
+
+    shots: list[Shot]
+    convention: Convention = Convention()
+    alignment: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class RgbdFrame:
+    """One decoded frame.
+
+    Args:
+        time_sec: On the video's clock.
+        pixels: RGB uint8 (H,W,3).
+        depth_m: Depth along the optical axis, float32 (h,w), metres, 0 where there is none; ``None`` without a file.
+        camera: Intrinsics of the picture, for its size.
+        depth_camera: Intrinsics of the depth map, for its size.
+        camera_to_world: Pose (4,4), OpenCV axes, metres.
+        stated_pose: The pose as the file has it (4,4).
+        source: The picture's file, for error messages.
+    """
+
+    time_sec: float
+    pixels: np.ndarray
+    depth_m: np.ndarray | None
+    camera: Intrinsics
+    depth_camera: Intrinsics
+    camera_to_world: np.ndarray
+    stated_pose: np.ndarray
+    source: Path
+
+
+class Recording:
+    """The usable frames of a recording, in order of time; opened by :func:`open_recording`.
+
+    Args:
+        path: Folder or file, for error messages.
+        layout: What was found there.
+        needs_depth: Whether a frame without a depth file is left out.
+
+    Raises:
+        InputError: If no frame is left; frames that are left out are counted in :attr:`skipped` and logged.
+    """
+
+    def __init__(self, path: Path, layout: Layout, needs_depth: bool = True) -> None:
+        self.path = path
+        self.convention = layout.convention
+        self.skipped: Counter[str] = Counter()
+        self._alignment = np.eye(4) if layout.alignment is None else layout.alignment
+        ordered = sorted(layout.shots, key=lambda shot: shot.time_sec)
+        self._shots: list[Shot] = []
+        there = _Existence()
+        for shot in ordered:
+            fault = _fault(shot, needs_depth, there)
+            if fault is None:
+                self._shots.append(shot)
+            else:
+                self.skipped[fault] += 1
+        self._tell(len(ordered))
+        # A frame lasts until the next one; the last is given the mean of the others.
+        times_sec = [shot.time_sec for shot in ordered if shot.time_sec >= 0]
+        self.start_sec = times_sec[0]
+        rest_sec = times_sec[-1] - self.start_sec
+        self.duration_sec = rest_sec * len(times_sec) / (len(times_sec) - 1) if rest_sec > 0 else 0.0
+
+    def __len__(self) -> int:
+        """Number of usable frames."""
+        return len(self._shots)
+
+    @property
+    def times_sec(self) -> np.ndarray:
+        """Times of the usable frames (F,)."""
+        return np.array([shot.time_sec for shot in self._shots], np.float64)
+
+    @property
+    def files(self) -> list[Path]:
+        """Every picture and depth file of the usable frames, sorted."""
+        return sorted({file for shot in self._shots for file in (shot.picture, shot.depth) if file is not None})
+
+    def evenly(self, count: int) -> list[int]:
+        """Return which frames stand at the midpoints of ``count`` equal parts of the recording.
+
+        As with a video, that is the last usable frame at or before each midpoint; no frame is named twice, so a
+        recording of few frames gives fewer.
+        """
+        if not self.duration_sec:
+            return [0]
+        wanted_sec = self.start_sec + uniform_times_sec(self.duration_sec, count)
+        shown = np.searchsorted(self.times_sec, wanted_sec + SAME_INSTANT_SEC, side="right") - 1
+        return np.unique(np.maximum(shown, 0)).tolist()
+
+    def frames(self, indices: Iterable[int] | None = None) -> Iterator[RgbdFrame]:
+        """Decode frames one after the other, all of them by default.
+
+        Raises:
+            InputError: If a file is damaged, or picture, depth and intrinsics do not fit each other.
+        """
+        chosen = [self._shots[index] for index in (range(len(self)) if indices is None else indices)]
+        for film, shots in groupby(chosen, key=lambda shot: shot.picture if shot.film else None):
+            pictures = _pictures(list(shots), film)
+            for shot, pixels in pictures:
+                yield self._frame(shot, pixels)
+
+    def _frame(self, shot: Shot, pixels: np.ndarray) -> RgbdFrame:
+        assert shot.pose is not None
+        height, width = pixels.shape[:2]
+        camera = _fitting(shot.camera, (width, height), shot.picture)
+        depth_m, depth_camera = None, camera
+        if shot.depth is not None:
+            depth_m = read_depth(shot.depth, shot.depth_unit_m)
+            size = (depth_m.shape[1], depth_m.shape[0])
+            depth_camera = _fitting(shot.depth_camera or camera, size, shot.depth)
+        return RgbdFrame(
+            time_sec=shot.time_sec,
+            pixels=pixels,
+            depth_m=depth_m,
+            camera=camera,
+            depth_camera=depth_camera,
+            camera_to_world=self._alignment @ self.convention.camera_to_world(shot.pose),
+            stated_pose=shot.pose,
+            source=shot.picture,
+        )
+
+    def _tell(self, total: int) -> None:
+        reasons = ", ".join(f"{count} {fault}" for fault, count in sorted(self.skipped.items()))
+        if not self._shots:
+            raise InputError(f"{self.path}: none of {total} frames can be used ({reasons or 'there are no frames'})")
+        if reasons:
+            logger.warning("%s: %d of %d frames skipped (%s)", self.path, self.skipped.total(), total, reasons)
+
+
+def open_recording(path: Path, options: RecordingOptions | None = None, needs_depth: bool = True) -> Recording:
+    """Open a recording: a folder in one of the known layouts, or a ``cameras.json``.
+
+    Only lists, poses and intrinsics are read; pictures and depth wait until a frame is asked for.
+
+    Args:
+        path: The folder or file.
+        options: How to read it.
+        needs_depth: Whether a frame without a depth file is left out.
+
+    Raises:
+        InputError: If it is missing, in no known layout, its files cannot be understood, or no frame can be used.
+    """
+    path = Path(path)
+    options = options or RecordingOptions()
+    if not path.exists():
+        raise InputError(f"{path}: no such folder or file; check the path")
+    found = _layouts()[options.layout or _tell_layout(path)](path, options)
+    convention = Convention(options.poses or found.convention.poses, options.axes or found.convention.axes)
+    shots = [_shifted(shot, options.offset_sec) for shot in found.shots]
+    return Recording(path, Layout(shots, convention, found.alignment), needs_depth)
+
+
+LayoutReader = Callable[[Path, RecordingOptions], Layout]
+
+
+def _layouts() -> dict[str, LayoutReader]:
+    # Imported here because the layouts build on this module's types.
+    from pave.media.arkit import read_arkit
+    from pave.media.cameras_file import read_cameras_file
+    from pave.media.scannet import read_scannet
+    from pave.media.tum import read_tum
+
+    return {"cameras": read_cameras_file, "scannet": read_scannet, "tum": read_tum, "arkit": read_arkit}
+
+
+def _tell_layout(path: Path) -> str:
+    if path.is_file() or (path / "cameras.json").is_file():
+        return "cameras"
+    if (path / "rgb.txt").is_file():
+        return "tum"
+    if (path / "color").is_dir() and (path / "pose").is_dir():
+        return "scannet"
+    if any(path.glob("*.traj")):
+        return "arkit"
+    raise InputError(
+        f"{path}: no recording in a known layout; it holds no cameras.json, rgb.txt (tum), color/ and pose/ (scannet) "
+        "or *.traj (arkit)"
+    )
+
+
+def _shifted(shot: Shot, offset_sec: float) -> Shot:
+    if not offset_sec:
+        return shot
+    if shot.film:
+        raise InputError(f"{shot.picture}: a recording whose pictures are in the film is on its clock; drop offset_sec")
+    return Shot(
+        shot.time_sec + offset_sec,
+        shot.picture,
+        shot.depth,
+        shot.depth_unit_m,
+        shot.camera,
+        shot.depth_camera,
+        shot.pose,
+    )
+
+
+class _Existence:
+    """Whether files are there, asked once each."""
+
+    def __init__(self) -> None:
+        self._films: dict[Path, bool] = {}
+
+    def __call__(self, file: Path, film: bool = False) -> bool:
+        if not film:
+            return file.is_file()
+        if file not in self._films:
+            self._films[file] = file.is_file()
+        return self._films[file]
+
+
+def _fault(shot: Shot, needs_depth: bool, there: _Existence) -> str | None:
+    if shot.time_sec < 0:
+        return "before the video's start"
+    if not there(shot.picture, shot.film):
+        return "without a picture"
+    if needs_depth and (shot.depth is None or not there(shot.depth)):
+        return "without depth"
+    fault = pose_fault(shot.pose)
+    return None if fault is None else f"with {fault}"
+
+
+def _fitting(camera: Intrinsics, size: tuple[int, int], file: Path) -> Intrinsics:
+    if not camera.shows_the_same_at(*size):
+        raise InputError(
+            f"{file}: has {size[0]} x {size[1]} pixels, its intrinsics are for {camera.width} x {camera.height}, "
+            "another shape; give intrinsics of its own, or crop one to the other"
+        )
+    return camera.scaled(*size)
+
+
+def _pictures(shots: Sequence[Shot], film: Path | None) -> Iterator[tuple[Shot, np.ndarray]]:
+    if film is None:
+        for shot in shots:
+            yield shot, read_picture(shot.picture)
+        return
+    for start in range(0, len(shots), READ_AT_ONCE):
+        batch = shots[start : start + READ_AT_ONCE]
+        yield from zip(batch, frames_at(film, [shot.time_sec for shot in batch]).pixels, strict=True)
