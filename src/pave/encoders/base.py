@@ -25,6 +25,9 @@ class Encoder(ABC, Generic[EncoderConfig]):
 
     config_class: ClassVar[type[Any]]
 
+    weights_licence: ClassVar[str] = ""
+    """Licence of the weights that it is made for, shown in the cards of patches that use it; empty without any."""
+
     training: bool = False
     """Whether what it makes is trained on; an encoder that draws at random does so only then."""
 
@@ -85,6 +88,13 @@ class Encoder(ABC, Generic[EncoderConfig]):
     def num_parameters(self) -> int:
         """Number of weights, without those of the base's own tower."""
         return 0
+
+    def sources(self, path: Path) -> list[Path]:
+        """Return the files and folders whose bytes decide what :meth:`encode` makes of ``path``.
+
+        An encoder whose file names other files adds these; stored features are known by the content of all.
+        """
+        return [path]
 
     def flops(self, duration_sec: float) -> int:
         """Return the floating-point operations for ``duration_sec`` of media; a multiply-add counts as two."""
