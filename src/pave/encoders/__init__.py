@@ -14,6 +14,8 @@ registry: Registry[type[Encoder]] = Registry(
     "pave.encoders",
     {
         "audio": "pave.encoders.audio:AudioEncoder",
+        "frames": "pave.encoders.frames:FramesEncoder",
+        "imagebind": "pave.encoders.imagebind:ImageBindEncoder",
         "log_mel": "pave.encoders.log_mel:LogMelEncoder",
         "precomputed": "pave.encoders.precomputed:PrecomputedEncoder",
     },
