@@ -34,6 +34,9 @@ class Encoder(ABC, Generic[EncoderConfig]):
     draws: bool = False
     """Whether the same file may give another side channel each time."""
 
+    only_reads: ClassVar[bool] = False
+    """Whether files hold the features already, so that storing them anew gains nothing."""
+
     needs_video: bool = False
     """Whether :meth:`encode` also takes the video that a file belongs to, for its clock."""
 

@@ -77,6 +77,7 @@ class PrecomputedEncoder(Encoder[PrecomputedConfig]):
     """
 
     config_class = PrecomputedConfig
+    only_reads = True
 
     def __init__(self, config: PrecomputedConfig) -> None:
         super().__init__(config)
