@@ -6,7 +6,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -152,6 +152,8 @@ class Recording:
         self._shots: list[Shot] = []
         there = _Existence()
         for shot in ordered:
+            if not needs_depth and shot.depth is not None and not there(shot.depth):
+                shot = replace(shot, depth=None)
             fault = _fault(shot, needs_depth, there)
             if fault is None:
                 self._shots.append(shot)
@@ -173,10 +175,10 @@ class Recording:
         """Times of the usable frames (F,)."""
         return np.array([shot.time_sec for shot in self._shots], np.float64)
 
-    @property
-    def files(self) -> list[Path]:
-        """Every picture and depth file of the usable frames, sorted."""
-        return sorted({file for shot in self._shots for file in (shot.picture, shot.depth) if file is not None})
+    def files(self, indices: Iterable[int]) -> list[Path]:
+        """Return the picture and depth files of some frames, sorted, each once."""
+        shots = [self._shots[index] for index in indices]
+        return sorted({file for shot in shots for file in (shot.picture, shot.depth) if file is not None})
 
     def evenly(self, count: int) -> list[int]:
         """Return which frames stand at the midpoints of ``count`` equal parts of the recording.
@@ -285,16 +287,10 @@ def _shifted(shot: Shot, offset_sec: float) -> Shot:
     if not offset_sec:
         return shot
     if shot.film:
-        raise InputError(f"{shot.picture}: a recording whose pictures are in the film is on its clock; drop offset_sec")
-    return Shot(
-        shot.time_sec + offset_sec,
-        shot.picture,
-        shot.depth,
-        shot.depth_unit_m,
-        shot.camera,
-        shot.depth_camera,
-        shot.pose,
-    )
+        raise InputError(
+            f"{shot.picture}: a recording whose pictures are in the film is on its clock; drop offset_sec"
+        )
+    return replace(shot, time_sec=shot.time_sec + offset_sec)
 
 
 class _Existence:
