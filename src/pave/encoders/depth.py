@@ -143,10 +143,8 @@ class DepthEncoder(Encoder[DepthConfig]):
 
     @property
     def num_parameters(self) -> int:
-        pictures = 0 if self._pictures is None else self._pictures.num_parameters
-        return pictures + (
-            0 if self._estimator is None else sum(p.numel() for p in self._estimator.model.parameters())
-        )
+        models = (self._pictures, self._estimator)
+        return sum(model.num_parameters for model in models if model is not None)
 
     @property
     def revision(self) -> str:

@@ -36,8 +36,8 @@ class DepthEstimator:
         self._config = source.config(FAMILIES)
         if getattr(self._config, "depth_estimation_type", "metric") != "metric":
             raise InputError(
-                f"{source.encoder}: {source.model} estimates depth up to an unknown scale; name one that gives metres, "
-                "such as a Metric-Indoor variant"
+                f"{source.encoder}: {source.model} estimates depth up to an unknown scale; name one that gives "
+                "metres, such as a Metric-Indoor variant"
             )
         self._processor = source.load(AutoImageProcessor)
 
@@ -45,6 +45,11 @@ class DepthEstimator:
     def identity(self) -> str:
         """Commit on the hub, or a hash of the folder's files."""
         return self._source.identity(self._config)
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights."""
+        return sum(weight.numel() for weight in self.model.parameters())
 
     @cached_property
     def model(self) -> nn.Module:

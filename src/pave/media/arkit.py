@@ -67,9 +67,7 @@ def _trajectory(folder: Path) -> tuple[np.ndarray, list[np.ndarray]]:
         raise InputError(f"{folder}: holds {len(files)} trajectories (*.traj); a scan has one")
     rows = [numbers(row, files[0]) for row in read_rows(files[0])]
     if any(len(row) != 7 for row in rows):
-        raise InputError(
-            f"{files[0]}: every line is a time stamp, an axis times angle, and a translation; copy it again"
-        )
+        raise InputError(f"{files[0]}: every line is a time stamp, axis times angle, and translation; copy it again")
     rows.sort(key=lambda row: row[0])
     poses = [pose_of(axis_angle_rotation(row[1:4]), row[4:7]) for row in rows]
     return np.array([row[0] for row in rows], np.float64), poses

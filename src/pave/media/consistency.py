@@ -1,7 +1,7 @@
 """Whether poses, intrinsics and depth belong together: what one view sees must lie where its neighbour sees it.
 
 A point that stands nearer to the neighbour than what the neighbour saw there is a contradiction; one that stands
-farther away may be hidden, and tells nothing. A wrong convention of the poses contradicts itself nearly everywhere, and
+farther away may be hidden, and tells nothing. A wrong convention of the poses contradicts itself nearly everywhere;
 the right one is found by trying all four.
 """
 

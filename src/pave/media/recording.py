@@ -1,4 +1,4 @@
-"""RGB-D recordings: pictures, depth, intrinsics and camera poses in time, read frame by frame from any known layout."""
+"""RGB-D recordings: pictures, depth, intrinsics and poses in time, read frame by frame from any known layout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pave.config import check_choices
 from pave.errors import InputError, nearest
 from pave.media.cameras import Axes, Convention, Intrinsics, PoseDirection, pose_fault
 from pave.media.depth import read_depth, read_picture
@@ -50,9 +49,7 @@ class RecordingOptions:
     offset_sec: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, choices in {"poses": PoseDirection, "axes": Axes}.items():
-            if getattr(self, name) is not None:
-                check_choices(Convention(**{name: getattr(self, name)}))
+        Convention(self.poses or "camera_to_world", self.axes or "opencv")
         if self.layout is not None and self.layout not in _layouts():
             listed = ", ".join(_layouts())
             raise InputError(f"layout is {self.layout!r}; choose from {listed}{nearest(self.layout, _layouts())}")
@@ -287,9 +284,7 @@ def _shifted(shot: Shot, offset_sec: float) -> Shot:
     if not offset_sec:
         return shot
     if shot.film:
-        raise InputError(
-            f"{shot.picture}: a recording whose pictures are in the film is on its clock; drop offset_sec"
-        )
+        raise InputError(f"{shot.picture}: the pictures are the film's, and on its clock; leave offset_sec out")
     return replace(shot, time_sec=shot.time_sec + offset_sec)
 
 

@@ -76,6 +76,7 @@ def _camera(folder: Path, pictures: list[Path], options: RecordingOptions) -> In
     size = picture_size(there)
     if options.intrinsics is None and size != SIZE:
         raise InputError(
-            f"{folder}: pictures of {size[0]} x {size[1]} are not the benchmark's own; set 'intrinsics' [fx, fy, cx, cy]"
+            f"{folder}: pictures of {size[0]} x {size[1]} are not the benchmark's own; set "
+            "'intrinsics' to [fx, fy, cx, cy]"
         )
     return Intrinsics(*(options.intrinsics or INTRINSICS), *size)
