@@ -33,7 +33,7 @@ class ImageBindConfig(PublishedConfig):
     """Settings of the ImageBind encoder, with those of :class:`PublishedConfig`; defaults are the reference's.
 
     Args:
-        weights: File (as ``imagebind_huge.pth`` is published, of which only the audio branch is read), folder or hub id.
+        weights: File, such as ``imagebind_huge.pth``, of which only the audio branch is read; folder or hub id.
         hop_sec: From one window of 2 s to the next, 2 s at most; a step's time is its window's centre.
         heads: Attention heads, which weights do not tell.
         cover_end: Take a last window, filled up, for sound that goes on after the last whole one. The reference leaves
@@ -126,7 +126,7 @@ class ImageBindEncoder(PublishedEncoder[ImageBindConfig]):
     def _features(self, clips: list[np.ndarray]) -> Tensor:
         # A last window may be shorter than the others, which its spectrogram makes up for.
         pictures = [spectrograms(torch.from_numpy(clip)[None]) for clip in clips]
-        return self.run(self.module, torch.cat(pictures))
+        return self.run(nn.Module.__call__, torch.cat(pictures))
 
 
 def windows(pieces: Iterator[np.ndarray], config: ImageBindConfig) -> Iterator[np.ndarray]:

@@ -108,11 +108,10 @@ class PublishedEncoder(Encoder[Config]):
         return self._load().requires_grad_(False).eval().to(device, getattr(torch, self.config.dtype))
 
     @torch.no_grad()
-    def run(self, network: nn.Module, *inputs: Tensor) -> Tensor:
-        """Return the output of a part of :attr:`module` on the CPU, for inputs on the CPU."""
-        weight = next(network.parameters())
-        output: Tensor = network(*(given.to(weight.device, weight.dtype) for given in inputs))
-        return output.cpu()
+    def run(self, use: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """Return on the CPU what a use of the network, ``use(module, *inputs)``, gives for inputs on the CPU."""
+        weight = next(self.module.parameters())
+        return use(self.module, *(given.to(weight.device, weight.dtype) for given in inputs)).cpu()
 
 
 def fill(outline: nn.Module, checkpoint: Checkpoint, names: Iterable[str] | None = None) -> nn.Module:

@@ -7,7 +7,6 @@ unpickled but tensors.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import pickle
 import zipfile
@@ -88,10 +87,11 @@ class Checkpoint:
         if extra:
             stored = self.tensors[extra[0]]
             raise InputError(f"{stored.file}: unexpected tensor {stored.name!r}{nearest(extra[0], wanted)}")
-        for name, stored in self.tensors.items():
-            if stored.shape != wanted[name]:
+        for name, shape in wanted.items():
+            stored = self.tensors[name]
+            if stored.shape != shape:
                 raise InputError(
-                    f"{stored.file}: tensor {stored.name!r} has shape {stored.shape}, the others ask for {wanted[name]}"
+                    f"{stored.file}: tensor {stored.name!r} has shape {stored.shape}, the others ask for {shape}"
                 )
 
     def read(self, names: Iterable[str]) -> dict[str, Tensor]:

@@ -100,8 +100,8 @@ class Repository:
         """Raise: a repository is not searched for files of other names."""
         reason = f" ({self._reason})" if self._reason else ""
         raise InputError(
-            f"{self.name}: no file or folder, and the hub gave none of {', '.join(known)}{reason}; download its weights "
-            "file and name that"
+            f"{self.name}: no file or folder, and the hub gave none of {', '.join(known)}{reason}; download its "
+            "weights file and name that"
         )
 
 

@@ -1,4 +1,4 @@
-"""Sound of any media file: one channel, resampled, in bounded pieces, and placed on the clock of the video it belongs to.
+"""Sound of any media file: one channel, resampled, in bounded pieces, placed on the clock of the video it belongs to.
 
 Zero seconds is the first moment of the picture. A file without pictures keeps its container's zero where that is a
 true one (mp4, Matroska); elsewhere (mp3, transport streams) zero is its first sample.
