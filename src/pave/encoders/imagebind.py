@@ -119,14 +119,19 @@ class ImageBindEncoder(PublishedEncoder[ImageBindConfig]):
         assert pieces is not None
         clips = windows(resampled(pieces, rate, SAMPLE_RATE), self.config)
         features = [self._features(batch) for batch in batches(clips, self.config.batch_size)]
-        values = torch.cat([torch.zeros(0, self.width, dtype=getattr(torch, self.config.dtype)), *features])
+        values = torch.cat([torch.zeros(0, self.width, dtype=self._dtype), *features])
         times_sec = torch.arange(len(values), dtype=torch.float64) * (self.config.hop / SAMPLE_RATE) + WINDOW_SEC / 2
         return side_channel_of(path, values, times_sec)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        dtype: torch.dtype = getattr(torch, self.config.dtype)
+        return dtype
 
     def _features(self, clips: list[np.ndarray]) -> Tensor:
         # A last window may be shorter than the others, which its spectrogram makes up for.
         pictures = [spectrograms(torch.from_numpy(clip)[None]) for clip in clips]
-        return self.run(nn.Module.__call__, torch.cat(pictures))
+        return self.run(nn.Module.__call__, torch.cat(pictures).to(self._dtype))
 
 
 def windows(pieces: Iterator[np.ndarray], config: ImageBindConfig) -> Iterator[np.ndarray]:

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pave.config import check_choices
 from pave.encoders.base import Encoder
+from pave.encoders.pretrained import check_device, device_of
 from pave.encoders.weights import Checkpoint
 from pave.errors import InputError
 
@@ -57,13 +58,7 @@ class PublishedConfig:
             raise InputError(f"{self.type}: batch_size is {self.batch_size}; it must be at least 1")
         if not math.isfinite(self.offset_sec):
             raise InputError(f"{self.type}: offset_sec is {self.offset_sec}; it must be a number of seconds")
-        if self.device != "auto":
-            try:
-                torch.device(self.device)
-            except RuntimeError:
-                raise InputError(
-                    f"{self.type}: device {self.device!r} is none; write auto, cpu, cuda or cuda:N"
-                ) from None
+        check_device(self.type, self.device)
 
 
 Config = TypeVar("Config", bound=PublishedConfig)
@@ -102,16 +97,14 @@ class PublishedEncoder(Encoder[Config]):
         if self.config.type not in _told:
             _told.add(self.config.type)
             logger.warning("%s: weights of %s, %s", self.config.type, self.config.weights, self.weights_licence)
-        device = self.config.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        return self._load().requires_grad_(False).eval().to(device, getattr(torch, self.config.dtype))
+        network = self._load().requires_grad_(False).eval()
+        return network.to(device_of(self.config.device), getattr(torch, self.config.dtype))
 
     @torch.no_grad()
     def run(self, use: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """Return on the CPU what a use of the network, ``use(module, *inputs)``, gives for inputs on the CPU."""
-        weight = next(self.module.parameters())
-        return use(self.module, *(given.to(weight.device, weight.dtype) for given in inputs)).cpu()
+        device = next(self.module.parameters()).device
+        return use(self.module, *(given.to(device) for given in inputs)).cpu()
 
 
 def fill(outline: nn.Module, checkpoint: Checkpoint, names: Iterable[str] | None = None) -> nn.Module:
