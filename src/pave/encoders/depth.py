@@ -28,7 +28,8 @@ from pave.encoders.tower import NOMINAL_SIDE, Tower, flops_a_frame
 from pave.errors import InputError
 from pave.media.cameras import Intrinsics
 from pave.media.consistency import ConsistencyCheck
-from pave.media.recording import Recording, RecordingOptions, RgbdFrame, open_recording
+from pave.media.recording import Recording, open_recording
+from pave.media.rgbd import RecordingOptions, RgbdFrame
 from pave.types import SideChannel
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pave.media.cameras import Intrinsics, to_world
-from pave.media.recording import RgbdFrame
+from pave.media.rgbd import RgbdFrame
 
 
 def patch_positions(frame: RgbdFrame, grid: tuple[int, int]) -> np.ndarray:

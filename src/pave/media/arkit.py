@@ -9,7 +9,7 @@ import numpy as np
 from pave.errors import InputError
 from pave.media.cameras import Convention, Intrinsics, axis_angle_rotation, pose_of
 from pave.media.depth import picture_size
-from pave.media.recording import Layout, RecordingOptions, Shot
+from pave.media.rgbd import Layout, RecordingOptions, Shot
 from pave.media.text_tables import nearest_in_time, numbers, read_rows
 
 UNIT_M = 0.001

@@ -12,7 +12,7 @@ import numpy as np
 from pave.config import check_choices, from_dict, read_json
 from pave.errors import InputError
 from pave.media.cameras import Axes, Convention, Intrinsics, PoseDirection
-from pave.media.recording import Layout, RecordingOptions, Shot
+from pave.media.rgbd import Layout, RecordingOptions, Shot
 
 FILE_NAME = "cameras.json"
 

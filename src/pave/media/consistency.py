@@ -16,7 +16,7 @@ import numpy as np
 
 from pave.errors import InputError
 from pave.media.cameras import CONVENTIONS, Convention, Intrinsics, to_camera, to_world
-from pave.media.recording import RgbdFrame
+from pave.media.rgbd import RgbdFrame
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import numpy as np
 from pave.errors import InputError
 from pave.media.cameras import Convention, Intrinsics
 from pave.media.depth import picture_size
-from pave.media.recording import Layout, RecordingOptions, Shot
+from pave.media.rgbd import Layout, RecordingOptions, Shot
 from pave.media.text_tables import numbers, read_matrix, read_rows
 
 UNIT_M = 0.001
