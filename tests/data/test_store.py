@@ -274,13 +274,15 @@ class TestRefused:
     def test_nan(self, tmp_path: Path, value: float) -> None:
         item = make_item(0)
         item.features["values"][1, 0, 2] = value
-        with pytest.raises(InputError, match="values hold NaN or infinity"):
+        with pytest.raises(InputError, match="feature 'values' holds NaN or infinity"):
             FeatureStore(tmp_path / "store").put(item)
         assert FeatureStore(tmp_path / "store").keys() == set()
 
     def test_too_large_for_the_float_type(self, tmp_path: Path) -> None:
         item = Item({"values": torch.full((1, 1, 1), 1e5)}, {}, {})
-        with pytest.raises(InputError, match="values hold 100000, too large for fp16; use a store of bf16 or fp32"):
+        with pytest.raises(
+            InputError, match="feature 'values' holds 100000, too large for fp16; use a store of bf16 or fp32"
+        ):
             FeatureStore(tmp_path / "store", "fp16").put(item)
 
     def test_other_float_type(self, tmp_path: Path) -> None:

@@ -81,11 +81,11 @@ def pack(item: Item, dtype: Dtype) -> Packed:
     tensors = {EXACT + name: _own(tensor) for name, tensor in item.exact.items()}
     for name, tensor in item.features.items():
         if not torch.isfinite(tensor).all():
-            raise InputError(f"{name} hold NaN or infinity; mend the encoder")
+            raise InputError(f"feature {name!r} holds NaN or infinity; mend the encoder")
         lowered = _own(tensor.to(DTYPES[dtype]))
         if not torch.isfinite(lowered).all():
             largest = tensor.abs().max().item()
-            raise InputError(f"{name} hold {largest:g}, too large for {dtype}; use a store of bf16 or fp32")
+            raise InputError(f"feature {name!r} holds {largest:g}, too large for {dtype}; use a store of bf16 or fp32")
         tensors[FEATURE + name] = lowered
     own = {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in sorted(item.features.items())}
     entry = {"about": dict(item.about), "dtypes": own, "tensors": sorted(tensors)}
