@@ -34,6 +34,9 @@ class Encoder(ABC, Generic[EncoderConfig]):
     draws: bool = False
     """Whether the same file may give another side channel each time."""
 
+    thins: bool = False
+    """Whether each use in training sees another part of a side channel, which :meth:`thin` draws."""
+
     only_reads: ClassVar[bool] = False
     """Whether files hold the features already, so that storing them anew gains nothing."""
 
@@ -83,10 +86,6 @@ class Encoder(ABC, Generic[EncoderConfig]):
         """What identifies the weights, empty for an encoder without any; part of the key of stored features."""
         return ""
 
-    def files(self, path: Path) -> list[Path]:
-        """Return every file whose content decides the side channel of ``path``; those in it, if it is a folder."""
-        return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-
     @property
     def num_parameters(self) -> int:
         """Number of weights, without those of the base's own tower."""
@@ -102,6 +101,17 @@ class Encoder(ABC, Generic[EncoderConfig]):
     def flops(self, duration_sec: float) -> int:
         """Return the floating-point operations for ``duration_sec`` of media; a multiply-add counts as two."""
         return 0
+
+    def thin(self, signal: SideChannel, path: Path, video: Path | None, draw: int) -> SideChannel:
+        """Return the part of a side channel that one use in training sees.
+
+        Args:
+            signal: What :meth:`encode` made of ``path``.
+            path: The file.
+            video: The video that it belongs to.
+            draw: Number of the draw, which alone decides it, so that a resumed run draws as an unbroken one.
+        """
+        return signal
 
     @abstractmethod
     def encode(self, path: Path) -> SideChannel | None:
