@@ -29,7 +29,8 @@ from pave.blindspot.scene import (
 DURATION_SEC = 8
 SLOT_X = {"left": -1.15, "right": 1.15}
 FLASH_COLOURS = tuple(colour for colour in COLOURS if colour != "black")
-_FRAME_SEC = 0.125
+FLASH_FRAMES_PER_SEC = 8
+_FRAME_SEC = 1 / FLASH_FRAMES_PER_SEC
 _BESIDE_SAMPLED_SEC = (0.125, 0.25, 0.625, 0.75)
 _ALWAYS = ((0.0, float(DURATION_SEC)),)
 _LOOK_AT: Vector = (0.0, 0.0, 0.85)
@@ -158,29 +159,13 @@ def lit(rng: np.random.Generator) -> Scene:
 
 def blinking(rng: np.random.Generator) -> Scene:
     """Things take turns; one to four flashes fall between the sampled frames, the colours all different."""
-    scene = turns(rng)
-    count = int(rng.integers(1, 5))
-    # Flashes of one frame at 8 frames a second, around the whole seconds: half-way between two sampled frames.
-    seconds = np.sort(rng.choice(np.arange(1, DURATION_SEC), count, replace=False))
-    colours = rng.choice(FLASH_COLOURS, count, replace=False)
-    flashes = [
-        Flash(str(colour), float(second + _FRAME_SEC * rng.integers(-1, 2)), _FRAME_SEC)
-        for second, colour in zip(seconds, colours, strict=True)
-    ]
-    return _scene("blinking", rng, solids=list(scene.solids), sounds=list(scene.sounds), flashes=flashes)
+    # Around the whole seconds: half-way between two sampled frames.
+    return _blinking(rng, np.arange(1, DURATION_SEC), lambda: _FRAME_SEC * rng.integers(-1, 2))
 
 
 def blinking_apart(rng: np.random.Generator) -> Scene:
     """As ``blinking``, but each flash falls into the second of one sampled frame, and no two into the same."""
-    scene = turns(rng)
-    count = int(rng.integers(1, 5))
-    seconds = np.sort(rng.choice(DURATION_SEC, count, replace=False))
-    colours = rng.choice(FLASH_COLOURS, count, replace=False)
-    flashes = [
-        Flash(str(colour), float(second + rng.choice(_BESIDE_SAMPLED_SEC)), _FRAME_SEC)
-        for second, colour in zip(seconds, colours, strict=True)
-    ]
-    return _scene("blinking", rng, solids=list(scene.solids), sounds=list(scene.sounds), flashes=flashes)
+    return _blinking(rng, np.arange(DURATION_SEC), lambda: rng.choice(_BESIDE_SAMPLED_SEC))
 
 
 def hidden_turns(rng: np.random.Generator) -> Scene:
@@ -256,6 +241,19 @@ def _scene(
         sounds=tuple(sorted(sounds, key=lambda event: event.onset_sec)),
         flashes=tuple(flashes or ()),
     )
+
+
+def _blinking(rng: np.random.Generator, seconds: np.ndarray, shift_sec: Callable[[], float]) -> Scene:
+    """Let one to four flashes of one frame each fall on some of the seconds, shifted."""
+    scene = turns(rng)
+    count = int(rng.integers(1, 5))
+    chosen = np.sort(rng.choice(seconds, count, replace=False))
+    colours = rng.choice(FLASH_COLOURS, count, replace=False)
+    flashes = [
+        Flash(str(colour), float(second + shift_sec()), _FRAME_SEC)
+        for second, colour in zip(chosen, colours, strict=True)
+    ]
+    return _scene("blinking", rng, solids=list(scene.solids), sounds=list(scene.sounds), flashes=flashes)
 
 
 def _things(count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
