@@ -142,10 +142,15 @@ def windows(pieces: Iterator[np.ndarray], config: ImageBindConfig) -> Iterator[n
     for piece in pieces:
         held, fresh = np.concatenate([held, piece]), fresh + len(piece)
         while len(held) >= WINDOW:
-            clip = held[:WINDOW] - held[:WINDOW].mean()
+            clip = _without_mean(held[:WINDOW])
             yield clip
             rest = held[WINDOW:]
             held = np.concatenate([clip if config.carry_means else held[:WINDOW], rest])[config.hop :]
             fresh, given = len(rest), True
     if fresh and (config.cover_end or not given):
-        yield np.pad(held - held.mean(), (0, max(0, STRETCH - len(held))))
+        yield np.pad(_without_mean(held), (0, max(0, STRETCH - len(held))))
+
+
+def _without_mean(clip: np.ndarray) -> np.ndarray:
+    # Summed as torch does it: near silence the logarithm shows how a mean was rounded.
+    return clip - torch.from_numpy(clip).mean().numpy()
