@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+import numpy as np
 from torch import Tensor
 
 from pave.config import from_dict
@@ -154,3 +155,9 @@ def side_channel_of(path: Path, values: Tensor, times_sec: Tensor, grid: tuple[i
         return SideChannel(values, times_sec, grid)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def draw_some(count: int, seed: int, draw: int) -> np.ndarray:
+    """Return at least one of ``count`` numbers, sorted; seed and number of the draw decide which."""
+    rng = np.random.default_rng([seed, draw])
+    return np.sort(rng.choice(count, rng.integers(1, count + 1), replace=False))

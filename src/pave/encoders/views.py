@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pave.config import check_choices
-from pave.encoders.base import Encoder, side_channel_of
+from pave.encoders.base import Encoder, draw_some, side_channel_of
 from pave.encoders.frame_steps import ROUNDING_SEC, batches_of_frames, frames_of
 from pave.encoders.tower import flops_a_frame
 from pave.encoders.views_file import VIEWS_FILE, Camera, read_views
@@ -150,9 +150,7 @@ class ViewsEncoder(Encoder[ViewsConfig]):
         if (path, video) not in self._camera_of_steps:
             self._camera_of_steps[path, video] = self.layout(path, video).camera
         camera = self._camera_of_steps[path, video]
-        count = camera.max() + 1
-        rng = np.random.default_rng([self.config.seed, draw])
-        drawn = rng.choice(count, rng.integers(1, count + 1), replace=False)
+        drawn = draw_some(int(camera.max()) + 1, self.config.seed, draw)
         kept = torch.from_numpy(np.isin(camera, drawn))
         return replace(signal, values=signal.values[kept], times_sec=signal.times_sec[kept])
 
