@@ -16,6 +16,9 @@ from pave.errors import InputError
 
 BATCH_SIZE = 16
 
+UNUSED_WEIGHTS = ("pooler.dense.weight", "pooler.dense.bias", "mask_token")
+"""Weights that have no part in the features of patches; many checkpoints lack them."""
+
 
 class PictureModel:
     """Patch features of a frozen picture model, such as CLIP, SigLIP, DINOv2 or a ViT; a ``Tower``.
@@ -100,7 +103,7 @@ class PictureModel:
 
     @cached_property
     def _module(self) -> nn.Module:
-        return _vision_part(self._source.weights(_vision_part, self._dtype, self._device))
+        return _vision_part(self._source.weights(_vision_part, self._dtype, self._device, UNUSED_WEIGHTS))
 
 
 def _vision_part(model: Any) -> nn.Module:

@@ -23,7 +23,7 @@ def read_picture(path: Path) -> np.ndarray:
     check_file(path)
     try:
         with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
+            return np.array(picture.convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: not a whole picture ({_line(error)}); copy it again") from None
 
