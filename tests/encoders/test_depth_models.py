@@ -68,13 +68,13 @@ def test_depth_pro_is_told_the_focal_length(models):
     np.testing.assert_allclose(twice[within], 2 * once[within], rtol=1e-3)
 
 
-def test_models_without_metres_are_refused(models):
+def test_models_without_metres_are_refused(models, tmp_path):
     with pytest.raises(InputError, match="unknown scale; name one that gives metres"):
         estimator(models["relative"])
     with pytest.raises(InputError, match="known: depth_anything, depth_pro, zoedepth"):
         estimator(models["vit"])
     with pytest.raises(InputError, match="cannot be read"):
-        estimator("no/such-model-here")
+        estimator(tmp_path)
 
 
 def test_nan_depth_is_refused(models, monkeypatch):

@@ -277,6 +277,13 @@ def test_evenly_takes_the_frames_at_the_middle_of_equal_parts(folders):
     assert recording.evenly(6) == recording.evenly(40) == list(range(6))
 
 
+def test_cameras_of_one_instant_stay_together():
+    rig = recording_at([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3])
+    assert rig.evenly(6) == [3, 4, 5, 9, 10, 11]
+    assert rig.evenly(100) == list(range(12))
+    assert recording_at([2, 2, 2]).evenly(2) == [0, 1, 2]
+
+
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=40, unique=True), st.integers(1, 60))
 def test_evenly_names_frames_once_and_in_order(times, count):
     recording = recording_at([time / 10 for time in times])

@@ -47,7 +47,7 @@ class DepthConfig(RecordingOptions):
 
     Args:
         type: Name in the encoder registry.
-        frames: Frames taken of a recording, evenly in time.
+        frames: Frames taken of a recording, evenly in time; those of several cameras at one instant stay together.
         vision: ``tower`` is the base's own; ``none`` leaves positions only; else hub id or folder of a vision model of
             transformers.
         vision_revision: Branch, tag or commit of it on the hub.

@@ -65,10 +65,10 @@ class Recording:
                 self.skipped[fault] += 1
         self._tell(len(ordered))
         # A frame lasts until the next one; the last is given the mean of the others.
-        times_sec = [shot.time_sec for shot in ordered if shot.time_sec >= 0]
-        self.start_sec = times_sec[0]
-        rest_sec = times_sec[-1] - self.start_sec
-        self.duration_sec = rest_sec * len(times_sec) / (len(times_sec) - 1) if rest_sec > 0 else 0.0
+        instants = sorted({shot.time_sec for shot in ordered if shot.time_sec >= 0})
+        self.start_sec = instants[0]
+        gaps = len(instants) - 1
+        self.duration_sec = (instants[-1] - instants[0]) * len(instants) / gaps if gaps else 0.0
 
     def __len__(self) -> int:
         """Number of usable frames."""
@@ -85,16 +85,19 @@ class Recording:
         return sorted({file for shot in shots for file in (shot.picture, shot.depth) if file is not None})
 
     def evenly(self, count: int) -> list[int]:
-        """Return which frames stand at the midpoints of ``count`` equal parts of the recording.
+        """Return which frames stand at the midpoints of equal parts of the recording, about ``count`` of them.
 
         As with a video, that is the last usable frame at or before each midpoint; no frame is named twice, so a
-        recording of few frames gives fewer.
+        recording of few frames gives fewer. Cameras of one instant stay together: there are as many parts as leave
+        ``count`` frames, at least one.
         """
+        instants, cameras = np.unique(self.times_sec, return_counts=True)
         if not self.duration_sec:
-            return [0]
-        wanted_sec = self.start_sec + uniform_times_sec(self.duration_sec, count)
-        shown = np.searchsorted(self.times_sec, wanted_sec + SAME_INSTANT_SEC, side="right") - 1
-        return np.unique(np.maximum(shown, 0)).tolist()
+            return list(range(len(self)))
+        parts = max(1, count // int(cameras.max()))
+        wanted_sec = self.start_sec + uniform_times_sec(self.duration_sec, parts)
+        shown = np.searchsorted(instants, wanted_sec + SAME_INSTANT_SEC, side="right") - 1
+        return np.flatnonzero(np.isin(self.times_sec, instants[np.maximum(shown, 0)])).tolist()
 
     def frames(self, indices: Iterable[int] | None = None) -> Iterator[RgbdFrame]:
         """Decode frames one after the other, all of them by default.
