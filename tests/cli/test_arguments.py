@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pave import InputError
-from pave.cli.arguments import shell_style
+from pave.cli.arguments import parse, shell_style
 
 
 def command(
@@ -37,6 +37,10 @@ def command(
 )
 def test_forms(given: list[str], wanted: list[str]) -> None:
     assert shell_style(command, given, positional=["base"]) == wanted
+
+
+def test_an_option_that_names_a_yaml_file_is_no_settings_file() -> None:
+    assert parse(lambda base, patch: (base, patch), "pave", ["--base", "x.yaml", "--patch", "a"]) == ("x.yaml", "a")
 
 
 def test_pair_without_a_value() -> None:

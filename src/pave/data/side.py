@@ -93,10 +93,10 @@ class SideReader:
             InputError: If the file cannot be used.
         """
         if self.store is None or not self.is_stored(channel):
-            signal = self._encode(channel, path, video)
+            signal = self.make(channel, path, video)
         else:
             about = about_side(self.encoders[channel], path, video)
-            item = stored(self.store, about, path, lambda: side_item(self._encode(channel, path, video), about))
+            item = stored(self.store, about, path, lambda: side_item(self.make(channel, path, video), about))
             signal = side_of(item)
         if signal is None:
             if not self.silent[channel]:
@@ -104,7 +104,12 @@ class SideReader:
             self.silent[channel].add(path)
         return signal
 
-    def _encode(self, channel: str, path: Path, video: Path | None) -> SideChannel | None:
+    def make(self, channel: str, path: Path, video: Path | None) -> SideChannel | None:
+        """Run a channel's encoder on a file, whatever the store holds.
+
+        Raises:
+            InputError: If the file cannot be used.
+        """
         encoder = self.encoders[channel]
         return encoder.encode(path, video) if self.needs_video(channel) else encoder.encode(path)
 

@@ -144,6 +144,8 @@ class FeatureStore:
             StoreError: If the store cannot be written.
         """
         with self._packing():
+            if not self._living_writers():
+                self._sweep()
             self._repack(set(), None)
 
     def verify(self) -> list[str]:
@@ -163,14 +165,13 @@ class FeatureStore:
         Raises:
             StoreError: If the store cannot be written, or another process is writing to it.
         """
-        self.close()
         with self._packing():
-            self._check_alone()
+            for writer in self._living_writers():
+                raise StoreError(f"{self.folder}: process {writer} is writing to this store; prune when it is done")
+            self._sweep()
             before = self.keys()
             keep = set(keep)
             self._repack(self._shards.holding(before - keep), keep)
-            for path in (self.folder / LOOSE).glob("*/.*"):
-                path.unlink(missing_ok=True)
             return len(before - self.keys())
 
     def _open_or_make(self, dtype: Dtype | None) -> Dtype:
@@ -223,6 +224,7 @@ class FeatureStore:
 
     @contextmanager
     def _packing(self) -> Iterator[None]:
+        self.close()
         with self._writing(), FileLock(self.folder / ".lock"):
             yield
 
@@ -234,17 +236,21 @@ class FeatureStore:
             mark.acquire()
             self._mark = mark
 
-    def _check_alone(self) -> None:
-        """Check that nobody writes, and remove the marks of writers that died."""
+    def _living_writers(self) -> list[str]:
+        """Return the hosts and processes that write, and remove the marks of those that died."""
+        living = []
         for path in (self.folder / WRITERS).iterdir():
             try:
                 with FileLock(path, timeout=0):
                     path.unlink(missing_ok=True)
             except Timeout:
-                writer = path.stem.rsplit("-", 1)[0]
-                raise StoreError(
-                    f"{self.folder}: process {writer} is writing to this store; prune when it is done"
-                ) from None
+                living.append(path.stem.rsplit("-", 1)[0])
+        return living
+
+    def _sweep(self) -> None:
+        """Remove loose files that crashed writers left half-written; only while nobody writes."""
+        for path in (self.folder / LOOSE).glob("*/.*"):
+            path.unlink(missing_ok=True)
 
     def _check_room(self, size: int) -> None:
         if self.max_gb is None:

@@ -43,9 +43,14 @@ def side_item(signal: SideChannel | None, about: dict[str, Any]) -> Item:
     return Item({"values": signal.values}, {"times_sec": signal.times_sec, "grid": torch.tensor(signal.grid)}, about)
 
 
+def is_absent(item: Item) -> bool:
+    """Whether an item says that a file has no such signal."""
+    return ABSENT in item.exact
+
+
 def side_of(item: Item) -> SideChannel | None:
     """Return the side channel of an item, ``None`` if it is absent."""
-    if ABSENT in item.exact:
+    if is_absent(item):
         return None
     rows, columns = item.exact["grid"].tolist()
     return SideChannel(item.features["values"], item.exact["times_sec"], (rows, columns))
