@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from pave.encoders.weights import Shape, count_layers, most_common
+from pave.encoders.weights import Shape, count_layers, transformer_widths
 from pave.errors import InputError
 
 MELS = 128
@@ -66,9 +66,8 @@ def outline(shapes: Mapping[str, Shape], heads: int) -> ImageBindAudio:
     Raises:
         InputError: If the width does not divide into the heads.
     """
-    width = most_common(shape[0] for name, shape in shapes.items() if name.endswith("norm_1.weight"))
-    hidden = most_common(shape[0] for name, shape in shapes.items() if name.endswith("mlp.fc1.bias"))
-    embedding = shapes.get("modality_heads.audio.2.weight", (1,))[0]
+    width, hidden = transformer_widths(shapes)
+    embedding = (shapes.get("modality_heads.audio.2.weight") or (1,))[0]
     if not width or width % heads:
         raise InputError(f"imagebind: width {width} of the weights does not divide into {heads} heads; set 'heads'")
     with torch.device("meta"):

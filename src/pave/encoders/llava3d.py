@@ -17,7 +17,8 @@ from pave.encoders.published import PublishedConfig, PublishedEncoder, batches, 
 from pave.encoders.published_clip import POSITION_NUMBERS, PREFIX, hidden_states, read_clip
 from pave.encoders.weights import Checkpoint, most_common, open_checkpoint
 from pave.errors import InputError
-from pave.media.recording import RecordingOptions, RgbdFrame, open_recording
+from pave.media.recording import open_recording
+from pave.media.rgbd import RecordingOptions, RgbdFrame
 from pave.types import SideChannel
 
 ACTIVATION = "quick_gelu"

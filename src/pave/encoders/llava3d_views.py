@@ -25,9 +25,9 @@ def square_picture(pixels: np.ndarray, side: int) -> np.ndarray:
 def square_depth(depth_m: np.ndarray, side: int) -> np.ndarray:
     """Return depth (side,side) of a depth map float32 (H,W): short side scaled to the nearest pixel, middle kept."""
     width, height = _scaled_size(depth_m.shape[1], depth_m.shape[0], side)
-    scaled = Image.fromarray(depth_m).resize((width, height), Image.Resampling.NEAREST)
     left, top = round((width - side) / 2), round((height - side) / 2)
-    return np.asarray(scaled)[top : top + side, left : left + side]
+    rows, columns = _nearest(depth_m.shape[0], height), _nearest(depth_m.shape[1], width)
+    return depth_m[np.ix_(rows[top : top + side], columns[left : left + side])]
 
 
 def square_camera(camera: Intrinsics, side: int) -> np.ndarray:
@@ -59,6 +59,13 @@ def patch_points(depth_m: np.ndarray, matrix: np.ndarray, camera_to_world: np.nd
     y = (row - matrix[1, 2]) * depth / matrix[1, 1]
     points = np.stack([x, y, depth, np.ones_like(depth)], axis=-1) @ camera_to_world.T
     return (points[..., :3] / points[..., 3:]).astype(np.float32)
+
+
+def _nearest(length: int, scaled: int) -> np.ndarray:
+    """Return which of ``length`` pixels stand for each of ``scaled`` ones (scaled,)."""
+    # Where two are equally near Pillow decides by the type of the pixels; the reference's depth is 16-bit integers.
+    numbers = Image.fromarray(np.arange(length, dtype=np.uint16)[None])
+    return np.asarray(numbers.resize((scaled, 1), Image.Resampling.NEAREST))[0]
 
 
 def _scaled_size(width: int, height: int, side: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 from transformers.activations import ACT2FN
 
 from pave.encoders.published import fill
-from pave.encoders.weights import Checkpoint, Shape, count_layers, most_common
+from pave.encoders.weights import Checkpoint, Shape, count_layers, transformer_widths
 from pave.errors import InputError
 
 PREFIX = "vision_model."
@@ -103,8 +103,7 @@ def hidden_states(module: nn.Module, pixels: Tensor) -> Tensor:
 
 def _config(checkpoint: Checkpoint, heads: int | None, activation: str) -> CLIPVisionConfig:
     shapes = checkpoint.shapes
-    width = most_common(shape[0] for name, shape in shapes.items() if name.endswith("layer_norm1.weight"))
-    hidden = most_common(shape[0] for name, shape in shapes.items() if name.endswith("mlp.fc1.bias"))
+    width, hidden = transformer_widths(shapes)
     patch_size = _shape(checkpoint, "embeddings.patch_embedding.weight", 4)[3]
     rows = math.isqrt(max(1, _shape(checkpoint, "embeddings.position_embedding.weight", 2)[0] - 1))
     layers = count_layers(shapes, LAYERS)

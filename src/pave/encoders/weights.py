@@ -163,6 +163,16 @@ def most_common(lengths: Iterable[int]) -> int:
     return length
 
 
+def transformer_widths(shapes: Mapping[str, Shape]) -> tuple[int, int]:
+    """Return the width of a transformer and that inside its feed-forward, as most of its tensors have them."""
+    width = most_common(shape[0] for name, shape in shapes.items() if "norm" in name and len(shape) == 1)
+    places = {"mlp.fc1.weight": 0, "mlp.fc1.bias": 0, "mlp.fc2.weight": -1}
+    votes = [
+        shape[place] for name, shape in shapes.items() for end, place in places.items() if name.endswith(end) and shape
+    ]
+    return width, most_common(votes)
+
+
 def count_layers(names: Iterable[str], start: str) -> int:
     """Return how many layers ``start0.``, ``start1.`` ... there are; a stray name does not make a layer."""
     found: Counter[int] = Counter()
