@@ -17,6 +17,7 @@ from pave.media.recording import open_recording
 from tests.encoders.depth_models import DEPTH_BUILDERS, save_tiny_model
 from tests.encoders.video_models import GreyTower
 from tests.media.rooms import LAYOUTS, edit_cameras, six_views, write_cameras, write_scannet
+from tests.media.writing import grey_frames, grey_levels, write_media
 
 VIEWS = six_views()
 SPATIAL = fourier_width((1, 2, 4, 8, 16, 32))
@@ -155,19 +156,22 @@ def test_few_frames_are_in_memory_at_once(tmp_path, monkeypatch):
 
 def test_the_files_that_decide_the_channel(tmp_path):
     scene = write_scannet(tmp_path / "scene", VIEWS)
-    (scene / "scene.ply").write_bytes(b"a mesh that is not read")
-    encoder = on_tower(frames=2)
-    names = {file.relative_to(scene).as_posix() for file in encoder.files(scene)}
-    assert {name for name in names if name.startswith(("color", "depth"))} == {
-        "color/30.jpg",
-        "color/120.jpg",
-        "depth/30.png",
-        "depth/120.png",
-    }
-    assert len([name for name in names if name.startswith("pose")]) == 6 and "scene.ply" not in names
     room = write_cameras(tmp_path / "room", VIEWS)
-    listed = {file.relative_to(room).as_posix() for file in encoder.files(room / "cameras.json")}
-    assert listed == {"cameras.json", "color/001.png", "color/004.png", "depth/001.png", "depth/004.png"}
+    encoder = on_tower(frames=2)
+    assert encoder.sources(scene) == [scene], "a number in a file's name is its time"
+    listed = [file.relative_to(room).as_posix() for file in encoder.sources(room / "cameras.json")]
+    assert listed == ["cameras.json", "color/001.png", "color/004.png", "depth/001.png", "depth/004.png"]
+    film = write_media(tmp_path / "film.mp4", grey_frames(60, 72, 96), fps=10)
+    edit_cameras(room, video="../film.mp4", frames={index: {"picture": None} for index in range(6)})
+    assert [file.resolve() for file in encoder.sources(room)] == [room, film]
+
+
+def test_a_film_shows_what_its_cameras_saw(tmp_path):
+    room = write_cameras(tmp_path / "room", VIEWS)
+    write_media(room / "film.mp4", grey_frames(60, 72, 96), fps=10)
+    edit_cameras(room, video="film.mp4", frames={index: {"picture": None} for index in range(6)})
+    side = on_tower().encode(room)
+    np.testing.assert_allclose(side.values[:, 0, 0], grey_levels(22)[[0, 10, 20, 8, 18, 6]], atol=3)
 
 
 def test_the_base_gives_its_own_tower(tmp_path, room):

@@ -37,9 +37,6 @@ logger = logging.getLogger(__name__)
 FRAMES_AT_ONCE = 8
 """Decoded frames that are held in memory."""
 
-DESCRIPTIONS = (".json", ".txt", ".traj", ".pincam")
-"""Suffixes of the files that say where and when the frames of a folder were taken."""
-
 
 @dataclass(frozen=True)
 class DepthConfig(RecordingOptions):
@@ -153,13 +150,16 @@ class DepthEncoder(Encoder[DepthConfig]):
         vision = "" if self._vision is None else self._vision.revision
         return vision if self._estimator is None else f"{vision}+{self._estimator.identity}"
 
-    def files(self, path: Path) -> list[Path]:
-        """Return the pictures and depth of the frames that are taken, and what says where and when they were taken."""
+    def sources(self, path: Path) -> list[Path]:
+        """Return a folder, whose files' names tell times, or a ``cameras.json``, and what is taken from outside of it.
+
+        Raises:
+            InputError: If it is in no known layout, or no frame can be used.
+        """
         recording = self._open(path)
-        inside = path.rglob("*") if path.is_dir() else [path]
-        descriptions = {file for file in inside if file.suffix in DESCRIPTIONS and file.is_file()}
-        taken = recording.files(recording.evenly(self.config.frames))
-        return sorted(descriptions | {file for file in taken if file.is_file()})
+        taken = [file for file in recording.files(recording.evenly(self.config.frames)) if file.is_file()]
+        inside = path.resolve() if path.is_dir() else None
+        return [path, *(file for file in taken if inside is None or inside not in file.resolve().parents)]
 
     def flops(self, duration_sec: float) -> int:
         """Return the floating-point operations for a recording, the same for any duration; all depth is estimated."""
