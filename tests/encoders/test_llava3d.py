@@ -182,3 +182,14 @@ def test_settings_that_do_not_go(weights, tmp_path):
     )
     with pytest.raises(InputError, match="lacks 'position_weights'"):
         build({"type": "llava3d", "weights": str(weights[0])})
+
+
+def test_what_decides_a_recording(weights, room, tmp_path):
+    """A folder by all that is in it; a list of cameras also by the files that it names."""
+    assert encoder_of(weights).sources(room) == [room]
+    folder = LAYOUTS["cameras"](tmp_path / "cameras", VIEWS)
+    listing = folder / "cameras.json"
+
+    found = encoder_of(weights, views=2).sources(listing)
+
+    assert found[0] == listing and len(found) == 5 and all(file.is_file() for file in found)

@@ -59,6 +59,11 @@ class ImageBindConfig(PublishedConfig):
             raise InputError(f"imagebind: heads is {self.heads}; it must be at least 1")
 
     @property
+    def window_sec(self) -> float:
+        """Sound that a side step covers."""
+        return WINDOW_SEC
+
+    @property
     def hop(self) -> int:
         """Samples from one window to the next."""
         return round(self.hop_sec * SAMPLE_RATE)

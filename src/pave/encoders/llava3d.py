@@ -17,7 +17,7 @@ from pave.encoders.published import PublishedConfig, PublishedEncoder, batches, 
 from pave.encoders.published_clip import POSITION_NUMBERS, PREFIX, hidden_states, read_clip
 from pave.encoders.weights import Checkpoint, most_common, open_checkpoint
 from pave.errors import InputError
-from pave.media.recording import open_recording
+from pave.media.recording import Recording, open_recording
 from pave.media.rgbd import RecordingOptions, RgbdFrame
 from pave.types import SideChannel
 
@@ -127,6 +127,12 @@ class LLaVA3DEncoder(PublishedEncoder[LLaVA3DConfig]):
             flops += count_flops(self.outline["positions"], (self.tokens, 3))
         return self.config.views * flops
 
+    def sources(self, path: Path) -> list[Path]:
+        """Return the recording itself, and the pictures and depth that it names elsewhere."""
+        recording = self._open(path)
+        files = recording.files(chosen_views(len(recording), self.config.views))
+        return [path, *(file for file in files if path not in file.parents)]
+
     def encode(self, path: Path) -> SideChannel:
         """Return the side channel (K,N,D) of a recording, as :func:`pave.media.recording.open_recording` reads it.
 
@@ -136,11 +142,14 @@ class LLaVA3DEncoder(PublishedEncoder[LLaVA3DConfig]):
             InputError: If it is in no known layout, a file is damaged, no view can be used, or a network gives NaN.
         """
         path = Path(path)
-        recording = open_recording(path, self.config, needs_depth=self._positions is not None)
+        recording = self._open(path)
         chosen = chosen_views(len(recording), self.config.views)
         values = torch.cat(list(self._features(recording.frames(chosen))))
         times_sec = torch.from_numpy(recording.times_sec[chosen])
         return side_channel_of(path, values, times_sec, (self._clip.rows, self._clip.rows))
+
+    def _open(self, path: Path) -> Recording:
+        return open_recording(path, self.config, needs_depth=self._positions is not None)
 
     def _features(self, frames: Iterator[RgbdFrame]) -> Iterator[Tensor]:
         for batch in batches(frames, self.config.batch_size):
