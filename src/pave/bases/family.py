@@ -89,11 +89,17 @@ class Family(ABC):
 
     @abstractmethod
     def frame_inputs(self, processor: BaseVideoProcessor, frames: Tensor) -> dict[str, Tensor]:
-        """Return what :meth:`frame_features` takes, of frames uint8 (T,3,H,W), each for itself."""
+        """Return the base's inputs for frames uint8 (T,3,H,W), each seen for itself."""
 
     @abstractmethod
     def frame_features(self, core: Any, inputs: Mapping[str, Tensor], pooled: bool) -> Tensor:
-        """Return features (T,rows,columns,Cq) from before the projector, pooled as the base pools if so wanted."""
+        """Return features (T,rows,columns,Cq) from before the projector, pooled as the base pools if so wanted.
+
+        Args:
+            core: The inner model.
+            inputs: The base's inputs, as :meth:`frame_inputs` made them.
+            pooled: Whether the base's own pooling is applied.
+        """
 
     def tower(self, model: PreTrainedModel, video_processor: BaseVideoProcessor) -> Tower:
         """Return the frozen vision tower of a base, for encoders of frames of their own.

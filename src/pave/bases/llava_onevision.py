@@ -62,11 +62,11 @@ class LlavaOnevision(Family):
         return self.grid
 
     def frame_inputs(self, processor: BaseVideoProcessor, frames: Tensor) -> dict[str, Tensor]:
-        made = processor([frames], do_sample_frames=False, return_tensors="pt")
-        return {"pixel_values": made[self.pixels][0]}
+        return dict(processor([frames], do_sample_frames=False, return_tensors="pt"))
 
     def frame_features(self, core: Any, inputs: Mapping[str, Tensor], pooled: bool) -> Tensor:
-        patches = self._patches(core.vision_tower(inputs["pixel_values"], output_hidden_states=True, return_dict=True))
+        pixels = inputs[self.pixels].flatten(0, 1)
+        patches = self._patches(core.vision_tower(pixels, output_hidden_states=True, return_dict=True))
         if pooled:
             return core.apply_pooling(patches).unflatten(1, self.grid)
         side = math.isqrt(patches.shape[1])

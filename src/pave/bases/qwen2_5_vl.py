@@ -58,12 +58,11 @@ class Qwen2_5VL(Family):  # noqa: N801
         return videos
 
     def frame_inputs(self, processor: BaseVideoProcessor, frames: Tensor) -> dict[str, Tensor]:
-        made = processor(list(frames.split(1)), do_sample_frames=False, return_tensors="pt")
-        return {"pixel_values": made[self.pixels], "grids": made["video_grid_thw"]}
+        return dict(processor(list(frames.split(1)), do_sample_frames=False, return_tensors="pt"))
 
     def frame_features(self, core: Any, inputs: Mapping[str, Tensor], pooled: bool) -> Tensor:
-        grids = inputs["grids"]
-        hidden = core.visual(inputs["pixel_values"], grid_thw=grids, return_dict=True).last_hidden_state
+        grids = inputs["video_grid_thw"]
+        hidden = core.get_video_features(**inputs, return_dict=True).last_hidden_state
         rows, columns = grids[0, 1] // self.merge, grids[0, 2] // self.merge
         if pooled:
             return self._vision(hidden, grids).view(len(grids), rows, columns, -1)
@@ -78,7 +77,7 @@ class Qwen2_5VL(Family):  # noqa: N801
         """Patches of each token (tokens,patches,Cq) in the order of tokens; the tower leaves them in window order."""
         tower = self.config.vision_config
         order, _ = get_vision_window_index(grids, self.merge, tower.window_size, tower.patch_size)
-        return hidden.unflatten(0, (-1, self.merge**2))[torch.argsort(order)]
+        return hidden.unflatten(0, (-1, self.merge**2))[torch.argsort(order).to(hidden.device)]
 
     def join(self, videos: list[VideoTokens], layout: str) -> tuple[Tensor, ...]:
         return tuple(video.tokens.flatten(0, 1) for video in videos)
