@@ -291,12 +291,15 @@ class FeatureStore:
         """Pack all sound loose items, and those of shards that must go, into new shards.
 
         Args:
-            stale: Names of shards that must go; those with items that are loose, too, join them.
+            stale: Names of shards that must go; those with items that are loose, too, join them, and small ones.
             keep: Keys of the items that stay; ``None`` for all.
         """
         self._shards.refresh()
         loose = {path.stem: path for path in self._loose_files()}
         stale = stale | self._shards.holding(loose)
+        small = self._shards.below(SHARD_BYTES // 2)
+        if loose or stale or len(small) > 1:
+            stale |= small
         keys = sorted(set(loose).union(*(self._shards.keys_in(name) for name in stale)))
         kept = keys if keep is None else [key for key in keys if key in keep]
         found = ((key, self._read_loose(key) or self._shards.read(key)) for key in kept)

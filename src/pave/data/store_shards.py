@@ -70,6 +70,10 @@ class Shards:
         """Keys of shards that are cut off or damaged as a whole, as far as their indices tell."""
         return set().union(*self._damaged.values()) - self.keys()
 
+    def below(self, size: int) -> set[str]:
+        """Names of the shards of fewer bytes."""
+        return {name for name in self._indices if self._path(name).stat().st_size < size}
+
     def keys_in(self, name: str) -> set[str]:
         """Keys of one shard."""
         return set(self._indices[name])
