@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pave.encoders.depth_positions import fourier_features, fourier_width, patch_positions
@@ -57,6 +57,7 @@ def test_the_place_is_at_the_centre_of_the_patch():
     np.testing.assert_allclose(left, [-3 / 40 * 4, 0, 4])
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
 def test_depth_of_any_size_fills_every_patch(height, width, rows, columns):
     camera = Intrinsics(400.0, 400.0, 319.5, 239.5, 640, 480)
@@ -91,6 +92,7 @@ def test_fourier_features_by_hand():
     assert not features[1].any()
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.floats(-20, 20), min_size=3, max_size=3), st.floats(0.5, 20), st.sampled_from([1.0, 2.0, 8.0]))
 def test_a_frequency_repeats_at_its_wave_length(place, extent, frequency):
     here = torch.tensor(place, dtype=torch.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pave.errors import InputError
@@ -36,6 +36,7 @@ cameras = st.builds(
 )
 
 
+@settings(deadline=None, max_examples=40)
 @given(poses)
 def test_rotations_read_from_either_writing_are_the_same(pose):
     rotation = pose[:3, :3]
@@ -46,6 +47,7 @@ def test_rotations_read_from_either_writing_are_the_same(pose):
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS, ids=str)
+@settings(deadline=None, max_examples=40)
 @given(pose=poses)
 def test_every_convention_gives_the_same_pose_back(convention, pose):
     written = written_pose(pose, convention.poses, convention.axes)
@@ -57,11 +59,13 @@ def test_opengl_looks_along_its_negative_z():
     np.testing.assert_allclose(ahead, [0, 0, -1])
 
 
+@settings(deadline=None, max_examples=40)
 @given(poses, vectors)
 def test_into_the_world_and_back(pose, point):
     np.testing.assert_allclose(to_camera(to_world(point, pose), pose), point, atol=1e-9)
 
 
+@settings(deadline=None, max_examples=40)
 @given(cameras, st.floats(0, 99), st.floats(0, 79), st.floats(0.1, 20))
 def test_a_pixels_ray_projects_to_the_pixel(camera, column, row, depth):
     columns, rows = camera.project(camera.rays(np.array([column]), np.array([row])) * depth)
@@ -69,6 +73,7 @@ def test_a_pixels_ray_projects_to_the_pixel(camera, column, row, depth):
     assert rows[0] == pytest.approx(row, abs=1e-6)
 
 
+@settings(deadline=None, max_examples=40)
 @given(cameras, st.floats(0.2, 4), st.floats(0, 1), st.floats(0, 1))
 def test_scaled_intrinsics_look_the_same_way(camera, factor, across, down):
     width, height = max(1, round(camera.width * factor)), max(1, round(camera.height * factor))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -284,6 +284,7 @@ def test_cameras_of_one_instant_stay_together():
     assert recording_at([2, 2, 2]).evenly(2) == [0, 1, 2]
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=40, unique=True), st.integers(1, 60))
 def test_evenly_names_frames_once_and_in_order(times, count):
     recording = recording_at([time / 10 for time in times])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pave.media.text_tables import nearest_in_time
@@ -11,6 +11,7 @@ from pave.media.text_tables import nearest_in_time
 stamps = st.lists(st.integers(0, 1000), max_size=30).map(lambda values: np.sort(np.array(values, float)) / 10)
 
 
+@settings(deadline=None, max_examples=40)
 @given(stamps, stamps, st.integers(0, 50))
 def test_the_nearest_stamp_within_the_gap(known, wanted, gap):
     found = nearest_in_time(known, wanted, gap / 10)
