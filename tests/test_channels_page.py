@@ -111,10 +111,9 @@ def test_a_patch_is_trained_with_it(tmp_path: Path) -> None:
 
 
 def test_settings_and_files_on_the_page_are_valid(tmp_path: Path) -> None:
-    lines = [line for block in blocks("yaml") for line in block.splitlines() if line.startswith("encoder:")]
-    assert {yaml.safe_load(line)["encoder"]["type"] for line in lines} == {"audio", "frames", "views"}
-    for line in lines:
-        settings = yaml.safe_load(line)["encoder"]
+    shown = [yaml.safe_load(block)["encoder"] for block in blocks("yaml") if block.startswith("encoder:")]
+    assert {settings["type"] for settings in shown} == {"audio", "depth", "frames", "views"}
+    for settings in shown:
         assert from_dict(encoders.registry.get(settings["type"]).config_class, settings).type == settings["type"]
     (tmp_path / "views.json").write_text(blocks("json")[0])
     cameras = read_views(tmp_path).cameras

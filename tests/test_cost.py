@@ -84,7 +84,7 @@ def test_an_encoder_of_the_bases_tower_costs_what_the_tower_does(family: str) ->
     steps = count_base(model, scene).steps
     names = ("vision tower", "visual")
     tower = next(part.flops for part in count_base(model, scene).parts if part.name in names) / steps
-    cost = count_encoder({"type": "frames", "frame_rate": 5.0, "side": 1}, 6.0, model, scene)
+    cost = count_encoder({"type": "frames", "frame_rate": 5.0, "grid": (1, 1)}, 6.0, model, scene)
     assert (cost.part.parameters, cost.steps, cost.tokens) == (0, 30, 1)
     assert cost.part.flops == 30 * tower > 0
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pave.data.processor import PaveProcessor, load_base_processor
 from pave.encoders.tower import Tower, flops_a_frame
+from pave.errors import InputError
 from pave.media.video import Frames
 from pave.model import PaveModel
 from tests.tiny import FAMILIES, base_folder, make_model, patched
@@ -83,3 +84,13 @@ def test_revision_tells_weights_and_scaling_apart() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_cost_of_a_frame(family: str) -> None:
     assert flops_a_frame(tower_of(PaveModel.from_base(base_folder(family)))) > 10_000
+
+
+def test_data_loading_processes_cannot_use_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = PaveModel.from_base(base_folder("llava_onevision"))
+    tower = tower_of(model)
+    monkeypatch.setattr("pave.bases.tower.get_worker_info", object)
+    assert len(tower.features(noise(1))) == 1
+    model.to("meta")
+    with pytest.raises(InputError, match="data-loading processes cannot use; set workers: 0"):
+        tower.features(noise(1))

@@ -57,7 +57,7 @@ def uneven_times(seed=0, length_sec=6.0):
 @pytest.mark.parametrize("rate", [None, 40.0, 50.0])
 def test_a_flash_is_in_the_step_that_covers_it(tmp_path, container, rate):
     path = flash_film(tmp_path / f"flash.{container}", uneven_times(), 3.2)
-    side = on_tower(frame_rate=rate, side=1).encode(path)
+    side = on_tower(frame_rate=rate, grid=(1, 1)).encode(path)
     bright = side.values[:, 0, 0] > 120
     first = side.times_sec[bright][0]
     if rate is None:
@@ -71,7 +71,7 @@ def test_a_flash_is_in_the_step_that_covers_it(tmp_path, container, rate):
 
 def test_a_flash_at_a_steady_rate_lights_one_step(tmp_path):
     path = flash_film(tmp_path / "flash.mp4", np.arange(120) / 20, 3.2)
-    side = on_tower(frame_rate=20.0, side=1).encode(path)
+    side = on_tower(frame_rate=20.0, grid=(1, 1)).encode(path)
     assert side.times_sec[side.values[:, 0, 0] > 120].tolist() == pytest.approx([3.225])
     assert side.steps == 120
 
@@ -83,15 +83,15 @@ def test_tokens_are_means_of_places(tmp_path):
     side = on_tower(frame_rate=4.0).encode(path)
     assert side.grid == (2, 2)
     torch.testing.assert_close(side.values[0, :, 0], torch.tensor([0.0, 200.0, 0.0, 0.0]), atol=4, rtol=0)
-    one = on_tower(frame_rate=4.0, side=1, dtype="bfloat16").encode(path)
+    one = on_tower(frame_rate=4.0, grid=(1, 1), dtype="bfloat16").encode(path)
     assert (one.values.dtype, one.tokens) == (torch.bfloat16, 1)
-    with pytest.raises(InputError, match=r"a\.mp4: its frames have 2 x 2 features, fewer than side 3"):
-        on_tower(side=3).encode(path)
+    with pytest.raises(InputError, match=r"a\.mp4: its frames have 2 x 2 features, fewer than grid 3 x 1"):
+        on_tower(grid=(3, 1)).encode(path)
 
 
 def test_frames_that_stay_on_screen_are_encoded_once(tmp_path):
     path = write_media(tmp_path / "slides.mp4", grey_frames(3), np.array([0.0, 2.0, 4.0]), fps=10)
-    encoder = on_tower(frame_rate=10.0, side=1, batch_size=100)
+    encoder = on_tower(frame_rate=10.0, grid=(1, 1), batch_size=100)
     side = encoder.encode(path)
     assert (side.steps, encoder.tower.most) == (41, 3)
     levels = side.values[:, 0, 0]
@@ -177,7 +177,7 @@ def test_long_videos_take_little_memory(tmp_path):
     for seconds in (20, 200):
         frames = np.broadcast_to(np.uint8(90), (seconds * 5, 96, 128, 3))
         path = write_media(tmp_path / f"{seconds}.mp4", frames, fps=5)
-        encoder = on_tower(frame_rate=5.0, side=1)
+        encoder = on_tower(frame_rate=5.0, grid=(1, 1))
         tracemalloc.start()
         side = encoder.encode(path)
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -190,7 +190,7 @@ def test_long_videos_take_little_memory(tmp_path):
 def test_bad_settings_and_files(models, tmp_path):
     for settings, message in (
         ({"frame_rate": 0.0}, r"frame_rate is 0\.0; it must be above 0"),
-        ({"side": 0}, "side is 0"),
+        ({"grid": (2, 0)}, r"grid is \[2, 0\]; give rows and columns"),
         ({"overlap": 1.0}, r"overlap is 1\.0"),
         ({"device": "toaster"}, "device 'toaster' is none"),
     ):

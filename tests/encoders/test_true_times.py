@@ -72,7 +72,7 @@ def test_pictures_of_a_film_whose_sound_starts_first(tmp_path):
     frames = np.full((60, 32, 48, 3), 30, dtype=np.uint8)
     frames[32] = 220
     path = write_media(tmp_path / "a.mkv", frames, times_sec, sound=click(1.0, 6.5, 16_000))
-    encoder = build({"type": "frames", "frame_rate": 10.0, "side": 1})
+    encoder = build({"type": "frames", "frame_rate": 10.0, "grid": (1, 1)})
     encoder.attach(GreyTower())
     side = encoder.encode(path)
     assert side.times_sec[side.values[:, 0, 0] > 120].tolist() == pytest.approx([3.25])
@@ -85,7 +85,7 @@ def test_ten_hours_of_video_take_little_memory(tmp_path):
     frames[1234] = 220
     path = write_media(tmp_path / "day.mp4", frames, np.arange(count) * 10.0)
     del frames
-    encoder = build({"type": "frames", "frame_rate": 1.0, "side": 1})
+    encoder = build({"type": "frames", "frame_rate": 1.0, "grid": (1, 1)})
     encoder.attach(GreyTower())
     tracemalloc.start()
     side = encoder.encode(path)

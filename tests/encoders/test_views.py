@@ -103,6 +103,15 @@ def test_drift_adds_up(tmp_path):
     assert side.times_sec[side.values[:, 0, 0] > 120].tolist() == pytest.approx([51.1])
 
 
+def test_a_grid_of_ones_own(film, cameras):
+    side = views(frame_rate=1.0, grid=(1, 2)).encode(cameras, film)
+    whole = views(frame_rate=1.0).encode(cameras, film)
+    assert side.grid == (1, 2)
+    torch.testing.assert_close(side.values, whole.values.unflatten(1, (2, 2)).mean(dim=1), atol=1e-4, rtol=1e-4)
+    with pytest.raises(InputError, match=r"left\.mp4: its frames have 2 x 2 features, fewer than grid 4 x 4"):
+        views(grid=(4, 4)).encode(cameras, film)
+
+
 def test_codes_tell_cameras_apart(film, cameras):
     encoder = views(frame_rate=1.0, identity=4)
     side = encoder.encode(cameras, film)
@@ -194,6 +203,7 @@ def test_pictures_of_unlike_grids_are_refused(tmp_path, film, cameras):
 def test_bad_settings():
     for settings, message in (
         ({"frame_rate": float("inf")}, "frame_rate is inf"),
+        ({"grid": [2]}, r"grid is \[2\]"),
         ({"identity": 3}, "identity is 3; it must be an even width"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"seed": -1}, "seed is -1"),

@@ -14,14 +14,13 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
 
 from pave.config import check_choices
 from pave.encoders.base import Encoder, side_channel_of
 from pave.encoders.clip_model import ClipModel
 from pave.encoders.frame_steps import batches_of_frames, every_frame, steps_at
 from pave.encoders.pretrained import Pretrained, check_device
-from pave.encoders.tower import flops_a_frame
+from pave.encoders.tower import averaged, flops_a_frame
 from pave.errors import InputError
 from pave.types import SideChannel
 
@@ -36,7 +35,8 @@ class FramesConfig:
             base's own tower.
         revision: Branch, tag or commit on the hub.
         frame_rate: Frames a second; ``None`` takes every frame that there is.
-        side: Each frame, or each group of frames that the model joins, gives ``side`` x ``side`` tokens.
+        grid: Rows and columns of the tokens of a step, to which the features of its frame, or of the frames that the
+            model joins, are averaged.
         overlap: Share of a clip that the next one repeats; of a video model only.
         dtype: Of features, and of a video model's weights.
         device: Of a video model, such as ``cpu`` or ``cuda:1``; ``auto`` takes a GPU if there is one.
@@ -50,7 +50,7 @@ class FramesConfig:
     model: str | None = None
     revision: str | None = None
     frame_rate: float | None = 8.0
-    side: int = 2
+    grid: tuple[int, ...] = (2, 2)
     overlap: float = 0.5
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"
@@ -61,9 +61,10 @@ class FramesConfig:
         check_device("frames", self.device)
         if self.frame_rate is not None and not (self.frame_rate > 0 and math.isfinite(self.frame_rate)):
             raise InputError(f"frames: frame_rate is {self.frame_rate}; it must be above 0, or null for every frame")
-        for name in ("side", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"frames: {name} is {getattr(self, name)}; it must be at least 1")
+        if len(self.grid) != 2 or min(self.grid) < 1:
+            raise InputError(f"frames: grid is {list(self.grid)}; give rows and columns, both at least 1")
+        if self.batch_size < 1:
+            raise InputError(f"frames: batch_size is {self.batch_size}; it must be at least 1")
         if not 0 <= self.overlap < 1:
             raise InputError(f"frames: overlap is {self.overlap}; it must be from 0 up to, not including, 1")
 
@@ -100,7 +101,7 @@ class FramesEncoder(Encoder[FramesConfig]):
     @property
     def tokens(self) -> int:
         """Tokens a step N."""
-        return self.config.side**2
+        return self.config.grid[0] * self.config.grid[1]
 
     @property
     def revision(self) -> str:
@@ -142,9 +143,9 @@ class FramesEncoder(Encoder[FramesConfig]):
         else:
             group, features = 1, self._tower_features(path, shown_sec)
             count, repeats = len(shown_sec), len(shown_sec) < len(steps)
-        values = _gathered(features, count, self.config.side, getattr(torch, self.config.dtype), path)
+        values = _gathered(features, count, self.config.grid, getattr(torch, self.config.dtype), path)
         values = values[torch.from_numpy(shown)] if repeats else values
-        return side_channel_of(path, values, steps.times_sec(group), (self.config.side, self.config.side))
+        return side_channel_of(path, values, steps.times_sec(group), (self.config.grid[0], self.config.grid[1]))
 
     def _tower_features(self, path: Path, frames_sec: np.ndarray) -> Iterator[Tensor]:
         for frames in batches_of_frames(path, frames_sec, self.config.batch_size):
@@ -156,15 +157,12 @@ def _clip_model(config: FramesConfig, model: str) -> ClipModel:
     return ClipModel(pretrained, config.overlap, config.dtype, config.device, config.batch_size)
 
 
-def _gathered(features: Iterator[Tensor], count: int, side: int, dtype: torch.dtype, path: Path) -> Tensor:
-    """Return features, averaged to ``side`` x ``side`` tokens a step, in one tensor (count, N, D) made beforehand."""
+def _gathered(features: Iterator[Tensor], count: int, grid: tuple[int, ...], dtype: torch.dtype, path: Path) -> Tensor:
+    """Return features, averaged to a grid of tokens a step, in one tensor (count, N, D) made beforehand."""
     values = torch.empty(0)
     done = 0
     for batch in features:
-        rows, columns = batch.shape[1:3]
-        if side > min(rows, columns):
-            raise InputError(f"{path}: its frames have {rows} x {columns} features, fewer than side {side}; lower it")
-        pooled = adaptive_avg_pool2d(batch.movedim(3, 1).float(), side).flatten(2).transpose(1, 2)
+        pooled = averaged(batch, grid, path).flatten(1, 2)
         if not done:
             values = torch.empty(count, *pooled.shape[1:], dtype=dtype)
         values[done : done + len(pooled)] = pooled

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.flop_counter import FlopCounterMode
+
+from pave.errors import InputError
 
 NOMINAL_SIDE = 384
 """Height and width of the frame on which costs are counted, where the size of a frame decides them."""
@@ -51,3 +55,23 @@ def flops_a_frame(tower: Tower) -> int:
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         tower.features(frame)
     return counter.get_total_flops()
+
+
+def averaged(features: Tensor, grid: tuple[int, ...], path: Path) -> Tensor:
+    """Return features (T,rows,columns,D), averaged to a grid of no more rows and columns.
+
+    Args:
+        features: Features of frames.
+        grid: Rows and columns.
+        path: The file that the frames are of, for the error message.
+
+    Raises:
+        InputError: If the grid has more rows or columns than there are.
+    """
+    rows, columns = features.shape[1:3]
+    if grid[0] > rows or grid[1] > columns:
+        raise InputError(
+            f"{path}: its frames have {rows} x {columns} features, fewer than grid {grid[0]} x {grid[1]}; lower it"
+        )
+    pooled = adaptive_avg_pool2d(features.movedim(3, 1).float(), (grid[0], grid[1]))
+    return pooled.movedim(1, 3)

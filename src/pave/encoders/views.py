@@ -19,7 +19,7 @@ from torch import Tensor
 from pave.config import check_choices
 from pave.encoders.base import Encoder, draw_some, side_channel_of
 from pave.encoders.frame_steps import ROUNDING_SEC, batches_of_frames, frames_of
-from pave.encoders.tower import flops_a_frame
+from pave.encoders.tower import averaged, flops_a_frame
 from pave.encoders.views_file import VIEWS_FILE, Camera, read_views
 from pave.errors import InputError
 from pave.media.reference_frames import frame_times_sec
@@ -34,6 +34,7 @@ class ViewsConfig:
     Args:
         type: Name in the encoder registry.
         frame_rate: Moments a second; each gives one step for every camera that runs then.
+        grid: Rows and columns of the tokens of a frame, to which its features are averaged; by default the base's own.
         identity: Width of a fixed code of the camera's number, appended to its features; even, and 0 for none.
         random_views: In training, show at least one of the cameras, drawn anew each time, instead of all.
         seed: Of what is drawn.
@@ -46,6 +47,7 @@ class ViewsConfig:
 
     type: str = "views"
     frame_rate: float = 2.0
+    grid: tuple[int, ...] | None = None
     identity: int = 0
     random_views: bool = False
     seed: int = 0
@@ -56,6 +58,8 @@ class ViewsConfig:
         check_choices(self)
         if not (self.frame_rate > 0 and math.isfinite(self.frame_rate)):
             raise InputError(f"views: frame_rate is {self.frame_rate}; it must be above 0 moments a second")
+        if self.grid is not None and (len(self.grid) != 2 or min(self.grid) < 1):
+            raise InputError(f"views: grid is {list(self.grid)}; give rows and columns, both at least 1")
         if self.identity < 0 or self.identity % 2:
             raise InputError(f"views: identity is {self.identity}; it must be an even width, or 0 for none")
         if self.seed < 0:
@@ -82,7 +86,7 @@ class Layout:
 
 
 class ViewsEncoder(Encoder[ViewsConfig]):
-    """Frames of other cameras through the base's own tower, before the projector, at the base's own pooling."""
+    """Frames of other cameras through the base's own tower, before the projector."""
 
     config_class = ViewsConfig
     needs_tower = True
@@ -100,7 +104,7 @@ class ViewsEncoder(Encoder[ViewsConfig]):
     @property
     def tokens(self) -> int | None:
         """Tokens a step N; ``None`` where the size of the pictures decides it."""
-        grid = None if self.attached is None else self.attached.grid
+        grid = self.config.grid or (None if self.attached is None else self.attached.grid)
         return None if grid is None else grid[0] * grid[1]
 
     @property
@@ -207,7 +211,10 @@ class ViewsEncoder(Encoder[ViewsConfig]):
         done = 0
         for frames in batches_of_frames(camera.path, distinct_sec, self.config.batch_size):
             which = np.flatnonzero((frame_of >= done) & (frame_of < done + len(frames)))
-            yield which, self.tower.features(frames)[torch.from_numpy(frame_of[which] - done)]
+            features = self.tower.features(frames, pooled=self.config.grid is None)
+            if self.config.grid is not None:
+                features = averaged(features, self.config.grid, camera.path)
+            yield which, features[torch.from_numpy(frame_of[which] - done)]
             done += len(frames)
 
 
