@@ -135,36 +135,34 @@ class FramesEncoder(Encoder[FramesConfig]):
         path = Path(path)
         rate = self.config.frame_rate
         steps = every_frame(path) if rate is None else steps_at(path, rate)
-        # A frame that stands for several steps of the tower is encoded once; the steps of clips follow one another.
-        shown_sec, shown = np.unique(steps.frames_sec, return_inverse=True)
-        if self._clips is not None:
-            group, features = self._clips.family.tubelet, self._clips.features(path, steps)
-            count, repeats = math.ceil(len(steps) / group), False
+        if self._clips is None:
+            values, group = self._seen_by_tower(path, steps.frames_sec), 1
         else:
-            group, features = 1, self._tower_features(path, shown_sec)
-            count, repeats = len(shown_sec), len(shown_sec) < len(steps)
-        values = _gathered(features, count, self.config.grid, getattr(torch, self.config.dtype), path)
-        values = values[torch.from_numpy(shown)] if repeats else values
+            group = self._clips.family.tubelet
+            values = self._gathered(self._clips.features(path, steps), math.ceil(len(steps) / group), path)
         return side_channel_of(path, values, steps.times_sec(group), (self.config.grid[0], self.config.grid[1]))
 
-    def _tower_features(self, path: Path, frames_sec: np.ndarray) -> Iterator[Tensor]:
-        for frames in batches_of_frames(path, frames_sec, self.config.batch_size):
-            yield self.tower.features(frames, pooled=False)
+    def _seen_by_tower(self, path: Path, frames_sec: np.ndarray) -> Tensor:
+        """Return features (K,N,D) of frames; one that stands for several steps is encoded once."""
+        distinct_sec, which = np.unique(frames_sec, return_inverse=True)
+        batches = batches_of_frames(path, distinct_sec, self.config.batch_size)
+        features = (self.tower.features(frames, pooled=False) for frames in batches)
+        values = self._gathered(features, len(distinct_sec), path)
+        return values if len(distinct_sec) == len(frames_sec) else values[torch.from_numpy(which)]
+
+    def _gathered(self, features: Iterator[Tensor], count: int, path: Path) -> Tensor:
+        """Return features, averaged to the grid, in one tensor (count,N,D) made beforehand."""
+        values = torch.empty(0)
+        done = 0
+        for batch in features:
+            pooled = averaged(batch, self.config.grid, path).flatten(1, 2)
+            if not done:
+                values = torch.empty(count, *pooled.shape[1:], dtype=getattr(torch, self.config.dtype))
+            values[done : done + len(pooled)] = pooled
+            done += len(pooled)
+        return values
 
 
 def _clip_model(config: FramesConfig, model: str) -> ClipModel:
     pretrained = Pretrained("frames", model, config.revision)
     return ClipModel(pretrained, config.overlap, config.dtype, config.device, config.batch_size)
-
-
-def _gathered(features: Iterator[Tensor], count: int, grid: tuple[int, ...], dtype: torch.dtype, path: Path) -> Tensor:
-    """Return features, averaged to a grid of tokens a step, in one tensor (count, N, D) made beforehand."""
-    values = torch.empty(0)
-    done = 0
-    for batch in features:
-        pooled = averaged(batch, grid, path).flatten(1, 2)
-        if not done:
-            values = torch.empty(count, *pooled.shape[1:], dtype=dtype)
-        values[done : done + len(pooled)] = pooled
-        done += len(pooled)
-    return values
