@@ -123,7 +123,7 @@ def test_goes_on_after_a_kill(data: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}"}
     with subprocess.Popen([sys.executable, "-c", code, str(data)], env=environment) as child:
         loose = data.parent / "store" / "loose"
-        while child.poll() is None and len(list(loose.glob("*/*.safetensors"))) < 2:
+        while child.poll() is None and len(list(loose.glob("*/[!.]*.safetensors"))) < 2:
             time.sleep(0.05)
         child.send_signal(signal.SIGKILL)
     result = extract(make_config(data))
