@@ -15,6 +15,7 @@ from pave.data import store as module
 from pave.data.store import FeatureStore
 from pave.data.store_item import Item
 
+SHARD_BYTES = 20_000
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
 
@@ -25,7 +26,7 @@ def item(number: int) -> Item:
 
 
 def write_on_and_on(folder: Path, log: Path, number: int) -> None:
-    module.SHARD_BYTES = 20_000
+    module.SHARD_BYTES = SHARD_BYTES
     store = FeatureStore(folder, "fp32")
     with log.open("a") as lines:
         while True:
@@ -94,6 +95,11 @@ def killed(tmp_path: Path, instants: int, seed: int) -> None:
     left = {path.suffix for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
     assert left == {".json", ".safetensors"}
     assert not any((folder / "writers").iterdir())
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SHARD_BYTES", SHARD_BYTES)
 
 
 def test_sigkill(tmp_path: Path) -> None:

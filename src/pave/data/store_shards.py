@@ -72,7 +72,9 @@ class Shards:
 
     def below(self, size: int) -> set[str]:
         """Names of the shards of fewer bytes."""
-        return {name for name in self._indices if self._path(name).stat().st_size < size}
+        return {
+            name for name in self._indices if not self._path(name).exists() or self._path(name).stat().st_size < size
+        }
 
     def keys_in(self, name: str) -> set[str]:
         """Keys of one shard."""
