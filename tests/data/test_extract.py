@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from pave.config import PatchConfig, Preprocessing
 from pave.data.extract import ExtractConfig, ExtractResult, extract
 from pave.data.extract_worker import VIDEO, Job
 from pave.data.processor import PaveProcessor
@@ -28,7 +29,7 @@ from pave.model import PaveModel
 from pave.types import SideChannel
 from tests.data.test_store import files, flip
 from tests.media.writing import click, grey_frames, write_media
-from tests.tiny import base_folder, write_data
+from tests.tiny import base_folder, save_base, write_data
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -86,6 +87,24 @@ def test_training_finds_what_was_extracted(data: Path) -> None:
     before = store.keys()
     signal = reader.encode("audio", data / "clips" / "000001.mp4")
     assert signal is not None and store.keys() == before
+
+
+def test_encoders_that_use_the_tower_are_known_by_its_weights(data: Path, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in (data / "samples.jsonl").read_text().splitlines()]
+    text = "\n".join(json.dumps({**line, "side": {"frames": line["video"]}}) for line in lines)
+    (data / "samples.jsonl").write_text(text)
+    settings = {"type": "frames", "frame_rate": 2.0}
+    job = {"encoders": {"frames": settings}, "base": str(base_folder("llava_onevision"))}
+    assert counts(extract(make_config(data, job=job)))["frames"]["done"] == 3
+    model = PaveModel.from_base(base_folder("llava_onevision"))
+    config = PatchConfig("frames", model.family.vision_dim, hidden_dim=16, heads=2)
+    model.add_patch("frames", config, None, Preprocessing(4, settings))
+    store = FeatureStore(data.parent / "store")
+    before = store.keys()
+    signal = SideReader.from_model(model, store=store).encode("frames", data / "clips" / "000001.mp4")
+    assert signal is not None and signal.width == config.side_dim and store.keys() == before
+    other = str(save_base("llava_onevision", tmp_path / "base", seed=1))
+    assert counts(extract(make_config(data, job={**job, "base": other})))["frames"]["done"] == 3
 
 
 def test_two_workers_make_the_same_files(data: Path) -> None:
