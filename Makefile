@@ -12,7 +12,7 @@ export TOKENIZERS_PARALLELISM := false
 	$(BIN)/pip install --quiet -e ".[dev]"
 	touch $@
 
-demo: .venv/installed  ## A tiny Video LLM that is deaf, then patched
+demo: .venv/installed  ## A tiny Video LLM, before and after it was patched
 	$(BIN)/pave demo
 
 test: .venv/installed  ## The default suite

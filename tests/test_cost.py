@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pave import InputError, LoraSpec, PatchConfig
+from pave import InputError, LoraSpec, PatchConfig, PaveModel
 from pave.cost import Scene, count_base, count_encoder, count_patch, meta_model
 from tests.batches import make_batch
 from tests.tiny import FAMILIES, PATCH, make_model, patched
@@ -74,15 +74,30 @@ def test_scene_refuses_nothing_to_count() -> None:
         Scene(frames=0)
 
 
+def base(family: str = "llava_onevision") -> tuple[PaveModel, Scene]:
+    return meta_model(make_model(family).config), Scene(4, height=56, width=84)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_encoder_of_the_bases_tower_costs_what_the_tower_does(family: str) -> None:
+    model, scene = base(family)
+    steps = count_base(model, scene).steps
+    names = ("vision tower", "visual")
+    tower = next(part.flops for part in count_base(model, scene).parts if part.name in names) / steps
+    cost = count_encoder({"type": "frames", "frame_rate": 5.0, "grid": (1, 1)}, 6.0, model, scene)
+    assert (cost.part.parameters, cost.steps, cost.tokens) == (0, 30, 1)
+    assert cost.part.flops == 30 * tower > 0
+
+
 def test_log_mel_encoder_has_no_weights_and_makes_the_steps_it_says() -> None:
-    cost = count_encoder({"type": "log_mel", "window_sec": 0.5, "hop_sec": 0.25}, 8.0)
+    cost = count_encoder({"type": "log_mel", "window_sec": 0.5, "hop_sec": 0.25}, 8.0, *base())
     assert (cost.part.parameters, cost.steps, cost.tokens) == (0, 31, 1)
     assert cost.part.flops > 0
 
 
 def test_released_audio_model_is_counted_without_a_download() -> None:
     settings = {"type": "audio", "model": "laion/larger_clap_general", "window_sec": 2.0, "hop_sec": 1.0}
-    cost = count_encoder(settings, 60.0)
+    cost = count_encoder(settings, 60.0, *base())
     # A Swin transformer of 128, 256, 512, 1024 channels; the published model with its text part has 193.9 M weights.
     assert cost.part.parameters == 67_824_408
     assert cost.steps == 59
@@ -91,7 +106,7 @@ def test_released_audio_model_is_counted_without_a_download() -> None:
 
 def test_encoder_without_a_rate_is_refused() -> None:
     with pytest.raises(InputError, match="states no hop_sec"):
-        count_encoder({"type": "precomputed", "width": 4}, 60.0)
+        count_encoder({"type": "precomputed", "width": 4}, 60.0, *base())
 
 
 def test_meta_model_holds_no_weights() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pave import encoders
 from pave.config import PatchSpec, Preprocessing, to_dict
 
 CARD_FILE = "README.md"
@@ -19,10 +20,10 @@ def write_card(folder: Path, spec: PatchSpec, preprocessing: Preprocessing | Non
 
 def render_card(spec: PatchSpec, preprocessing: Preprocessing | None) -> str:
     """Return the card as Markdown, with the front matter that model hubs read."""
-    parts = [_front_matter(spec), _claim(spec), _use(spec), _settings(spec, preprocessing)]
+    parts = [_front_matter(spec), _claim(spec), _licence(preprocessing), _use(spec), _settings(spec, preprocessing)]
     if spec.training:
         parts.append(f"## How it was made\n\n{_table(spec.training)}")
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)
 
 
 def _front_matter(spec: PatchSpec) -> str:
@@ -46,6 +47,14 @@ def _claim(spec: PatchSpec) -> str:
         f"It reads the side channel `{spec.patch.channel}` and adds a residual to the video tokens of "
         f"{base}{with_lora}. The base's weights are unchanged; without the channel, so are its answers.\n"
     )
+
+
+def _licence(preprocessing: Preprocessing | None) -> str:
+    """Return what binds the user of the encoder's weights, if anything does."""
+    name = (preprocessing.encoder or {}).get("type") if preprocessing is not None else None
+    # The encoder of a third party need not be installed where a card is written.
+    licence = encoders.registry.get(name).weights_licence if name in encoders.registry else ""
+    return f"## Licence of the encoder's weights\n\n{licence}\n" if licence else ""
 
 
 def _use(spec: PatchSpec) -> str:

@@ -175,12 +175,14 @@ class EncoderCost:
     tokens: int | None
 
 
-def count_encoder(settings: dict[str, Any], seconds: float) -> EncoderCost:
+def count_encoder(settings: dict[str, Any], seconds: float, model: PaveModel, scene: Scene) -> EncoderCost:
     """Count an encoder over media of so many seconds; a released model of known size needs no download.
 
     Args:
         settings: Of the encoder, with its name under ``type``.
         seconds: Length of the media.
+        model: The base, whose tower the encoder may work with; from :func:`meta_model`.
+        scene: What the base reads; decides the size of frames.
 
     Raises:
         InputError: If the settings are wrong, or its model cannot be read.
@@ -194,8 +196,32 @@ def count_encoder(settings: dict[str, Any], seconds: float) -> EncoderCost:
             parameters, flops = sizes.count_window(config.model, config.window_sec)
             return EncoderCost(Part("encoder", parameters, flops * steps), steps, 1)
     encoder = build(settings)
+    if encoder.needs_tower:
+        encoder.attach(_MetaTower(model, scene))
     part = Part("encoder", encoder.num_parameters, encoder.flops(seconds))
     return EncoderCost(part, side_steps(encoder.config, seconds), encoder.tokens)
+
+
+class _MetaTower:
+    """The tower of a base without weights, whatever the frames: enough to count what one of them costs."""
+
+    revision = ""
+
+    def __init__(self, model: PaveModel, scene: Scene) -> None:
+        self._model = model
+        self._inputs, _ = _one_step(model.config, scene)
+
+    @property
+    def width(self) -> int:
+        return self._model.family.vision_dim
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        return self._model.family.frame_grid
+
+    @torch.no_grad()
+    def features(self, frames: Tensor, pooled: bool = True) -> Tensor:
+        return self._model.family.frame_features(self._model.base.base_model, self._inputs, pooled)
 
 
 def side_steps(config: Any, seconds: float) -> int:

@@ -212,19 +212,20 @@ class PaveModel(nn.Module):
             self._patches_on = before
 
     def encode_videos(
-        self, inputs: Mapping[str, Any], video_times_sec: Sequence[Any] | None = None
+        self, inputs: Mapping[str, Any], video_times_sec: Sequence[Any] | None = None, vision: bool | None = None
     ) -> list[VideoTokens]:
         """Run the frozen video path once; the result stands in for pixels as ``videos=`` of later calls.
 
         Args:
             inputs: What the base's processor made of a batch.
             video_times_sec: For each video the seconds of its frames (F,) or steps (T,).
+            vision: Whether features from before the projector are wanted, too; by default if a patch asks with them.
 
         Raises:
             InputError: If the times do not fit the videos.
         """
-        patches = [spec.patch for spec in self.specs.values() if spec.patch is not None]
-        vision = any(patch.query == "vision" for patch in patches)
+        if vision is None:
+            vision = any(spec.patch is not None and spec.patch.query == "vision" for spec in self.specs.values())
         return self.family.encode(self.base, inputs, video_times_sec, vision)
 
     def forward(

@@ -10,7 +10,7 @@ import pytest
 
 from pave.blindspot import generate
 from pave.blindspot.film import FilmFormat
-from pave.blindspot.generate import MakeConfig, make
+from pave.blindspot.generate import MakeConfig, make, recipe
 from pave.blindspot.scene import Scene
 from pave.errors import InputError
 
@@ -43,6 +43,50 @@ def test_a_set_has_its_questions_its_films_and_their_scenes(tmp_path: Path) -> N
         assert sample["messages"][1]["content"] == sample["answer"]
         assert (sample["track"], sample["seed"]) == ("hear", 7)
     assert len({sample["id"] for sample in samples}) == 10
+
+
+@pytest.mark.parametrize(
+    ("track", "channels", "side"),
+    [
+        ("hear", (), {"audio": "clips/000000.mp4"}),
+        ("depth", (), {"audio": "clips/000000.mp4", "depth": "depth/000000"}),
+        ("views", (), {"audio": "clips/000000.mp4", "views": "views/000000"}),
+        ("views", ("frames",), {"audio": "clips/000000.mp4", "views": "views/000000", "frames": "clips/000000.mp4"}),
+    ],
+)
+def test_samples_name_the_media_that_their_track_asks_about_and_those_asked_for(
+    tmp_path: Path, track: str, channels: tuple[str, ...], side: dict[str, str]
+) -> None:
+    folder = make(_config(tmp_path / "set", track=track, count=2, channels=channels)).samples.parent
+    assert _lines(folder / "samples.jsonl")[0]["side"] == side
+    assert all((folder / path).exists() for path in side.values())
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {path.split("/")[0] for path in side.values()}
+
+
+def test_what_can_be_seen_may_come_with_any_side_media_that_its_scene_has(tmp_path: Path) -> None:
+    folder = make(_config(tmp_path / "set", track="see", count=100, channels=("depth", "views"))).samples.parent
+    scenes = {entry["clip"]: entry["scene"] for entry in _lines(folder / "scenes.jsonl")}
+    samples = _lines(folder / "samples.jsonl")
+    assert [sample["messages"] for sample in samples] == [
+        sample["messages"] for sample in _lines(make(_config(tmp_path / "bare", track="see", count=100)).samples)
+    ]
+    alone = 0
+    for sample in samples:
+        assert (folder / sample["side"]["depth"] / "cameras.json").is_file()
+        if len(scenes[sample["video"]]["cameras"]) == 1:
+            assert sample["side"]["views"] is None
+            alone += 1
+        else:
+            assert (folder / sample["side"]["views"] / "views.json").is_file()
+    assert 0 < alone < len(samples)
+
+
+def test_how_a_set_was_made_names_channels_only_where_they_add_something(tmp_path: Path) -> None:
+    assert "channels" not in recipe(_config(tmp_path / "set"))
+    config = _config(tmp_path / "set", count=1, channels=("depth",))
+    make(config)
+    assert json.loads((tmp_path / "set" / "set.json").read_text(encoding="utf-8")) == recipe(config)
+    assert recipe(config)["channels"] == ["depth"]
 
 
 @pytest.mark.dist
@@ -107,6 +151,8 @@ def test_a_failure_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         ({"count": 0}, "count is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"workers": 0}, "workers is 0"),
+        ({"channels": ("dept",)}, "did you mean 'depth'"),
+        ({"track": "blink"}, "frames_per_sec is 4; .* multiple of that"),
     ],
 )
 def test_bad_values_are_named(tmp_path: Path, more: dict[str, Any], message: str) -> None:

@@ -93,7 +93,7 @@ def test_a_flash_tints_the_frames_it_is_on_in_and_no_other() -> None:
 
 def test_what_a_wall_hides_changes_no_pixel_of_the_main_camera_and_shows_in_another() -> None:
     for seed in range(24):
-        scene = draw("walled" if seed % 2 else "hidden_turns", np.random.default_rng(seed))
+        scene = draw(("walled", "walled_in_rows", "hidden_turns")[seed % 3], np.random.default_rng(seed))
         concealed = hidden(scene)
         shown = tuple(s for s in scene.solids if s not in concealed)
         without = replace(scene, solids=shown)
@@ -104,7 +104,9 @@ def test_what_a_wall_hides_changes_no_pixel_of_the_main_camera_and_shows_in_anot
                 assert (render(scene, times, 64, 64, camera) != render(without, times, 64, 64, camera)).any()
 
 
-@pytest.mark.parametrize("layout", ["turns", "together", "elsewhere", "moving", "walled", "floating", "lit"])
+@pytest.mark.parametrize(
+    "layout", ["turns", "together", "elsewhere", "moving", "walled", "floating", "floating_large", "lit"]
+)
 def test_every_sighting_shows_in_the_picture(layout: str) -> None:
     for seed in range(16):
         scene = draw(layout, np.random.default_rng(seed))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from pave.blindspot.report import Answer, Film, Report, Score, render_report
+from pave.blindspot.report import Chapter, Report, Score, render_report
+from pave.blindspot.report_film import Answer, Film, Sound, Strip
 
 VOID = {"meta", "img", "br", "link", "line"}
 
@@ -47,21 +49,24 @@ def film(attention: bool = True) -> Film:
         duration_sec=4.0,
         pictures=rng.integers(0, 255, (4, 24, 32, 3), dtype=np.uint8),
         times_sec=np.arange(4) + 0.5,
-        wave=(rng.standard_normal(32_000) * 0.1).astype(np.float32),
-        wave_rate=8000,
-        sounds=[(0.7, "bell"), (2.4, "drum")],
+        sound=Sound((rng.standard_normal(32_000) * 0.1).astype(np.float32), 8000, [(0.7, "bell"), (2.4, "drum")]),
+        strips=[],
         attention=weights if attention else None,
         side_times_sec=np.arange(12) / 3 + 1 / 6 if attention else None,
         answers=[Answer("Which <b>thing</b> made the bell?", "red cube", "blue ring", False, "red cube", True)],
     )
 
 
-def report(films: list[Film], chance: float | None = 0.336) -> Report:
+def report(films: list[Film], chance: float | None = 0.336, tracks: int = 1) -> Report:
     scores = [
         Score("base", "blindspot", 0.35, (0.29, 0.41), {"made": 0.35}),
         Score("patched", "hear", 0.945, (0.91, 0.975), {"made": 0.945}),
     ]
-    return Report(films, scores, chance, 200, 7, "pave demo --seed 7", {"torch": "2.0"})
+    chapters = [
+        Chapter(track, f"{track} things", "<hears> nothing", films, scores, chance, 200)
+        for track in ("hear", "depth")[:tracks]
+    ]
+    return Report(chapters, 7, "pave demo --seed 7", {"torch": "2.0"})
 
 
 def checked(page: str) -> Checker:
@@ -86,6 +91,24 @@ def test_says_what_was_found() -> None:
         assert words in text
 
 
+def test_other_pictures_stand_in_strips_of_their_own() -> None:
+    quiet = replace(
+        film(), sound=None, strips=[Strip("from <left>", film().pictures), Strip("near", film().pictures[:1])]
+    )
+    page = render_report(report([quiet]))
+    checker = checked(page)
+    assert len(checker.links) == 2 + 4 + 4 + 1
+    assert {"from <left>", "near"} <= set(checker.texts)
+    assert "what sounds" not in page and "<polygon" not in page
+
+
+def test_several_tracks_are_summed_up_in_one_table() -> None:
+    one, two = (checked(render_report(report([film()], tracks=tracks))) for tracks in (1, 2))
+    assert one.counts["table"] + one.counts["table"] + 1 == two.counts["table"]
+    assert "questions about" in two.texts and "questions about" not in one.texts
+    assert {"hear things", "depth things"} <= set(two.texts)
+
+
 def test_texts_are_not_markup() -> None:
     checker = checked(render_report(report([film()])))
     assert "Which <b>thing</b> made the bell?" in checker.texts
@@ -107,7 +130,6 @@ def test_without_attention_or_chance() -> None:
 
 
 def test_silence_and_short_sound() -> None:
-    quiet = film()
-    quiet = Film(**{**vars(quiet), "wave": np.zeros(100, np.float32)})
+    quiet = replace(film(), sound=Sound(np.zeros(100, np.float32), 8000, []))
     page = render_report(report([quiet]))
     assert re.search(r'<polygon points="[\d., ]+"', page)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pave import InputError
-from pave.cli.arguments import shell_style
+from pave.cli.arguments import parse, shell_style
 
 
 def command(
@@ -37,6 +37,15 @@ def command(
 )
 def test_forms(given: list[str], wanted: list[str]) -> None:
     assert shell_style(command, given, positional=["base"]) == wanted
+
+
+def two_names(base: str, channel: str) -> tuple[str, str]:
+    """Return both."""
+    return base, channel
+
+
+def test_an_option_that_names_a_yaml_file_is_no_settings_file() -> None:
+    assert parse(two_names, "pave", ["--base", "x.yaml", "--channel", "a"]) == ("x.yaml", "a")
 
 
 def test_pair_without_a_value() -> None:

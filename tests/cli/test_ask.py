@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,22 @@ def test_without_sound_it_says_so_once_and_answers_as_the_base(
     base = answered(capsys, "--video", silent, "--base", PaveModel.from_pretrained(patch).record.name, "--frames", 4)
     assert patched["answer"] == base["answer"]
     assert base["patches"] == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_frames_come_from_the_video_and_views_from_other_files(
+    capsys: pytest.CaptureFixture[str], clip: Path, tmp_path: Path, family: str
+) -> None:
+    model = PaveModel.from_base(base_folder(family))
+    width = model.family.vision_dim
+    for channel, settings in (("frames", {"frame_rate": 10.0}), ("views", {"identity": 2})):
+        config = replace(patch_config(), channel=channel, side_dim=width + settings.get("identity", 0))
+        model.add_patch(channel, config, None, Preprocessing(4, {"type": channel, **settings}))
+        randomize(model, channel)
+        model.save_patch(channel, tmp_path / channel)
+    patches = ("--patch", tmp_path / "frames", "--patch", tmp_path / "views")
+    assert answered(capsys, "--video", clip, *patches)["absent"] == ["views"]
+    assert answered(capsys, "--video", clip, *patches, "--side", f"views={clip}")["absent"] == []
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

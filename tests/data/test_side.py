@@ -11,12 +11,13 @@ import torch
 
 from pave.config import Preprocessing
 from pave.data.cache import MediaCache, fill_cache
+from pave.data.dataset import SampleDataset
 from pave.data.processor import PaveProcessor
 from pave.data.side import SideReader
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.types import Sample
-from tests.tiny import LORA, PATCH, PREPROCESSING, SIDE_DIM, patched, write_video
+from tests.tiny import LORA, PATCH, PREPROCESSING, SIDE_DIM, CountingEncoder, patched, write_video
 
 
 def test_encoders_come_from_the_patches() -> None:
@@ -80,18 +81,52 @@ def test_one_cached_file_cannot_be_timed_by_two_videos(tmp_path: Path) -> None:
             fill_cache(MediaCache(), *arguments)
 
 
-def test_what_is_drawn_anew_each_time_is_not_cached(tmp_path: Path) -> None:
+def test_what_is_another_each_time_is_not_cached(tmp_path: Path) -> None:
+    class Drawing(CountingEncoder):
+        draws = True
+
+    film = write_video(tmp_path / "a.mp4")
+    model = model_with()
+    arguments = (model, PaveProcessor.from_model(model), SideReader({"views": Drawing()}), [sample(film, film)])
+    with pytest.raises(InputError, match="draws anew each time; set cache_video_tokens: false"):
+        fill_cache(MediaCache(), *arguments, 1, 1.0)
+
+
+def views_model(**settings: object) -> PaveModel:
+    model = patched("llava_onevision", lora=False)
+    model.remove_patch("audio")
+    encoder = {"type": "views", "frame_rate": 2.0, **settings}
+    model.add_patch("views", replace(PATCH, channel="views", side_dim=16), None, Preprocessing(4, encoder))
+    return model
+
+
+def test_encoders_that_ask_for_it_get_the_tower_of_the_base(tmp_path: Path) -> None:
+    film, other = (write_video(tmp_path / name, seed=seed) for seed, name in enumerate(("a.mp4", "b.mp4")))
+    model = views_model()
+    reader = SideReader.from_model(model)
+    signal = reader.read(sample(film, other))["views"]
+    assert signal is not None and reader.encoders["views"].width == signal.width == model.family.vision_dim
+    assert (signal.steps, signal.grid) == (4, (2, 2))
+
+
+def test_training_sees_the_cameras_that_its_place_in_the_run_draws(tmp_path: Path) -> None:
+    """With and without a cache, and in whatever order samples are asked for."""
     film = write_video(tmp_path / "a.mp4")
     (tmp_path / "cameras").mkdir()
-    torch.save(torch.zeros(4, 4, SIDE_DIM), tmp_path / "cameras" / "1.pt")
-    model = model_with(recipe="exo_random", times="index")
+    for seed in range(3):
+        write_video(tmp_path / "cameras" / f"{seed}.mp4", seed=seed)
+    samples = [sample(film, tmp_path / "cameras")]
+    model = views_model(random_views=True)
+    processor, cache = PaveProcessor.from_model(model), MediaCache()
+    kept = []
     for training in (True, False):
         reader = SideReader.from_model(model, training=training)
-        arguments = (model, PaveProcessor.from_model(model), reader, [sample(film, tmp_path / "cameras")], 1, 1.0)
-        cache = MediaCache()
-        if training:
-            with pytest.raises(InputError, match="draws anew each time; set cache_video_tokens: false"):
-                fill_cache(cache, *arguments)
-        else:
-            fill_cache(cache, *arguments)
-            assert cache.side["views", tmp_path / "cameras"].steps == 4
+        fill_cache(cache, model, processor, reader, samples, 1, 1.0)
+        cached = SampleDataset(samples, processor, reader, answer=True, cache=cache)
+        read = SampleDataset(samples, processor, reader, answer=True)
+        forward = [cached.item(0, draw).side["views"] for draw in range(12)]
+        backward = [read.item(0, draw).side["views"] for draw in reversed(range(12))]
+        for one, other in zip(forward, reversed(backward), strict=True):
+            assert torch.equal(one.values, other.values)
+        kept.append([signal.steps for signal in forward])
+    assert set(kept[0]) == {4, 8, 12} and set(kept[1]) == {12}

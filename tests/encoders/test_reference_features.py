@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -118,17 +119,18 @@ def test_what_implies_no_times_asks_for_them(tmp_path: Path, film: Path, recipe:
     assert side.times_sec.tolist() == [0.25, 0.75, 1.25, 1.75, 2.25, 2.75]
 
 
-def test_training_draws_cameras_anew_and_repeatably(cameras: Path) -> None:
-    def draws(training: bool, seed: int = 3) -> list[tuple[float, ...]]:
+def test_training_draws_cameras_by_the_number_of_the_draw(cameras: Path) -> None:
+    def drawn(numbers: Iterable[int], seed: int = 3) -> list[tuple[float, ...]]:
         encoder = reader("exo_random", times="index", seed=seed)
-        encoder.training = training
-        sides = [encoder.encode(cameras) for _ in range(60)]
+        encoder.training = True
+        whole = encoder.encode(cameras)
+        assert encoder.thins and whole.steps == 12
+        sides = [encoder.thin(whole, cameras, None, number) for number in numbers]
         return [tuple(side.values[: side.steps // 4, 0, 0].tolist()) for side in sides]
 
-    drawn = draws(training=True)
-    assert set(drawn) == {(1,), (2,), (3,), (1, 2), (1, 3), (2, 3), (1, 2, 3)}
-    assert drawn == draws(training=True) and drawn != draws(training=True, seed=4)
-    assert set(draws(training=False)) == {(1, 2, 3)}
+    assert set(drawn(range(60))) == {(1,), (2,), (3,), (1, 2), (1, 3), (2, 3), (1, 2, 3)}
+    assert drawn(range(60)) == drawn(reversed(range(60)))[::-1] != drawn(range(60), seed=4)
+    assert not reader("exo_random", times="index").thins
 
 
 @pytest.mark.parametrize(

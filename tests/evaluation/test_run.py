@@ -44,6 +44,25 @@ def test_batch_size_and_cache_change_no_answer(family: str, tmp_path: Path) -> N
     assert predictions(singles) == predictions(evaluate(model, samples, replace(SETTINGS, cache_video_tokens=True)))
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_store_changes_no_answer_and_spares_the_tower(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = read_samples(write_data(tmp_path / "set", count=5))
+    model = patched(family)
+    settings = replace(SETTINGS, store=tmp_path / "store")
+    plain = predictions(evaluate(model, samples, SETTINGS))
+    assert predictions(evaluate(model, samples, settings)) == plain
+    monkeypatch.setattr(PaveModel, "encode_videos", None)
+    result = evaluate(model, samples, settings)
+    assert predictions(result) == plain
+    assert predictions(evaluate(model, samples, replace(settings, cache_video_tokens=True))) == plain
+    result.write(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["config"]["settings"]["store"] == str(
+        tmp_path / "store"
+    )
+
+
 def test_base_only_is_the_base_and_reads_no_channel(tmp_path: Path) -> None:
     samples = read_samples(write_data(tmp_path / "set", count=4))
     base = PaveModel.from_base(base_folder("llava_onevision"))

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pave.errors import InputError
-from pave.media.audio import PIECE_SEC, read_audio, stream_audio
+from pave.media.audio import PIECE_SEC, read_audio, sample_rate_of, stream_audio
 from tests.media.writing import click, grey_frames, write_media
 
 CLICK_SEC = 3.2
@@ -266,3 +266,20 @@ def test_damage_in_the_middle_is_named_by_its_second(tmp_path):
 def test_arguments_out_of_range(tmp_path, arguments):
     with pytest.raises(InputError, match=next(iter(arguments))):
         read_audio(tmp_path / "any.wav", **{"sample_rate": 16_000, **arguments})
+
+
+@pytest.mark.parametrize("name", ["two.wav", "two.mkv"])
+def test_the_first_channel_alone_at_its_own_rate(tmp_path, name):
+    sound = np.stack([np.full(11_025, 0.25, np.float32), np.full(11_025, -0.75, np.float32)])
+    path = write_media(tmp_path / name, sound=sound, sample_rate=11_025, audio_codec="pcm_s16le")
+
+    rate = sample_rate_of(path)
+    alone = np.concatenate(list(stream_audio(path, rate, first_channel=True)))
+
+    assert rate == 11_025
+    assert alone.dtype == np.float32 and alone == pytest.approx(np.full(11_025, 0.25), abs=1e-4)
+    assert read_audio(path, rate).samples == pytest.approx(np.full(11_025, -0.25), abs=1e-4)
+
+
+def test_no_sound_track_has_no_rate(tmp_path):
+    assert sample_rate_of(write_media(tmp_path / "silent.mp4", grey_frames(5))) is None

@@ -51,5 +51,9 @@ def test_cap_chooses_distinct_samples(count: int, cap: int, seed: int) -> None:
 
 
 def test_planned_dataset_follows_the_order() -> None:
-    planned = PlannedDataset(["a", "b", "c"], np.array([2, 0, 0]))
-    assert [planned[index] for index in range(len(planned))] == ["c", "a", "a"]
+    class Samples:
+        def item(self, index: int, draw: int) -> tuple[str, int]:
+            return "abc"[index], draw
+
+    planned = PlannedDataset(Samples(), np.array([2, 0, 0]))
+    assert [planned[index] for index in range(len(planned))] == [("c", 0), ("a", 1), ("a", 2)]

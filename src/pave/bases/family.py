@@ -12,8 +12,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.video_processing_utils import BaseVideoProcessor
 
+from pave.bases.tower import BaseTower
 from pave.config import PatchConfig
+from pave.encoders.tower import Tower
 from pave.errors import InputError
 from pave.types import VideoTokens, check_times
 
@@ -38,6 +41,9 @@ class Family(ABC):
 
     language_model: ClassVar[str] = "model.language_model"
     """Path of the language model inside the base, where LoRA goes."""
+
+    vision_tower: ClassVar[str] = "model.vision_tower"
+    """Path of the vision tower inside the base."""
 
     def __init__(self, config: PretrainedConfig) -> None:
         self.config = config
@@ -75,6 +81,34 @@ class Family(ABC):
     @abstractmethod
     def shapes(self, inputs: Mapping[str, Any]) -> list[tuple[int, tuple[int, int]]]:
         """Return steps T and grid of each video, from what the base's processor made, before anything is encoded."""
+
+    @property
+    def frame_grid(self) -> tuple[int, int] | None:
+        """Rows and columns of a frame's pooled features; ``None`` if the size of the frame decides them."""
+        return None
+
+    @abstractmethod
+    def frame_inputs(self, processor: BaseVideoProcessor, frames: Tensor) -> dict[str, Tensor]:
+        """Return the base's inputs for frames uint8 (T,3,H,W), each seen for itself."""
+
+    @abstractmethod
+    def frame_features(self, core: Any, inputs: Mapping[str, Tensor], pooled: bool) -> Tensor:
+        """Return features (T,rows,columns,Cq) from before the projector, pooled as the base pools if so wanted.
+
+        Args:
+            core: The inner model.
+            inputs: The base's inputs, as :meth:`frame_inputs` made them.
+            pooled: Whether the base's own pooling is applied.
+        """
+
+    def tower(self, model: PreTrainedModel, video_processor: BaseVideoProcessor) -> Tower:
+        """Return the frozen vision tower of a base, for encoders of frames of their own.
+
+        Args:
+            model: The base.
+            video_processor: The base's own video processor, which scales the frames.
+        """
+        return BaseTower(self, model, video_processor)
 
     def query_dim(self, place: str) -> int:
         """Width of the queries taken from ``vision`` or ``projected`` places."""

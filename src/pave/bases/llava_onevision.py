@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.video_processing_utils import BaseVideoProcessor
 
 from pave.bases.family import Family, unplaced
 from pave.types import VideoTokens
@@ -50,21 +51,33 @@ class LlavaOnevision(Family):
         pooled = output.pooler_output
         steps = inputs[self.pixels].shape[1]
         rows, columns = self.grid
-        raw = self._vision(core, output).unflatten(0, (-1, steps)) if vision else [None] * len(pooled)
+        raw = core.apply_pooling(self._patches(output)).unflatten(0, (-1, steps)) if vision else [None] * len(pooled)
         return [
             unplaced(video[:-1].view(steps, rows * columns, -1), features, video[-1:], self.grid)
             for video, features in zip(pooled, raw, strict=True)
         ]
 
-    def _vision(self, core: Any, output: Any) -> Tensor:
-        """Features before the projector (frames,S,Cq), halved as the base halves its tokens."""
+    @property
+    def frame_grid(self) -> tuple[int, int]:
+        return self.grid
+
+    def frame_inputs(self, processor: BaseVideoProcessor, frames: Tensor) -> dict[str, Tensor]:
+        return dict(processor([frames], do_sample_frames=False, return_tensors="pt"))
+
+    def frame_features(self, core: Any, inputs: Mapping[str, Tensor], pooled: bool) -> Tensor:
+        pixels = inputs[self.pixels].flatten(0, 1)
+        patches = self._patches(core.vision_tower(pixels, output_hidden_states=True, return_dict=True))
+        if pooled:
+            return core.apply_pooling(patches).unflatten(1, self.grid)
+        side = math.isqrt(patches.shape[1])
+        return patches.unflatten(1, (side, side))
+
+    def _patches(self, output: Any) -> Tensor:
+        """Features of the patches before the projector (frames,patches,Cq)."""
         layers = self.config.vision_feature_layer
         chosen = [output.hidden_states[layer] for layer in ([layers] if isinstance(layers, int) else layers)]
         features = torch.cat(chosen, dim=-1)
-        if self.config.vision_feature_select_strategy == "default":
-            features = features[:, 1:]
-        pooled: Tensor = core.apply_pooling(features)
-        return pooled
+        return features[:, 1:] if self.config.vision_feature_select_strategy == "default" else features
 
     def join(self, videos: list[VideoTokens], layout: str) -> Tensor:
         flat = [self._lay(video, layout) for video in videos]

@@ -1,4 +1,4 @@
-"""Makes a set on disk: films, their scenes, and one JSON line a question, from a seed."""
+"""Makes a set on disk: films, their side media, their scenes, and one JSON line a question, from a seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from pave.blindspot.channels import has_views, write_depth, write_views
 from pave.blindspot.film import FilmFormat, write_film
+from pave.blindspot.layouts import FLASH_FRAMES_PER_SEC
 from pave.blindspot.questions.question import Question
 from pave.blindspot.scene import Scene
 from pave.blindspot.tracks import TRACKS
@@ -23,7 +25,8 @@ from pave.files import whole_folder
 
 logger = logging.getLogger(__name__)
 
-MADE_TRACKS = ("see", "hear")
+MADE_TRACKS = ("see", "hear", "depth", "views", "blink")
+CHANNELS = ("audio", "depth", "views", "frames")
 SET_FILE = "set.json"
 """How a set was made, in its folder."""
 
@@ -32,7 +35,11 @@ _SCENE_STREAM, _SOUND_STREAM = 0, 1
 
 @dataclass(frozen=True)
 class MakeConfig:
-    """What to make: ``count`` questions of a track, up to ``questions_per_clip`` of them sharing a clip."""
+    """What to make: ``count`` questions of a track, up to ``questions_per_clip`` of them sharing a clip.
+
+    Each sample names the side media that its track asks about, and its sound; ``channels`` names others to write, so
+    that a patch can also be asked what it does not help with.
+    """
 
     track: str
     count: int
@@ -41,6 +48,7 @@ class MakeConfig:
     workers: int = 2
     questions_per_clip: int = 4
     film: FilmFormat = field(default_factory=FilmFormat)
+    channels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.track not in MADE_TRACKS:
@@ -49,6 +57,21 @@ class MakeConfig:
         for name, least in (("count", 1), ("seed", 0), ("workers", 1), ("questions_per_clip", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}; write {least} or more")
+        for channel in self.channels:
+            if channel not in CHANNELS:
+                known = ", ".join(CHANNELS)
+                raise InputError(f"unknown channel {channel!r}; known: {known}{nearest(channel, CHANNELS)}")
+        if self.track == "blink" and self.film.frames_per_sec % FLASH_FRAMES_PER_SEC:
+            raise InputError(
+                f"frames_per_sec is {self.film.frames_per_sec}; flashes of track 'blink' last one frame of "
+                f"{FLASH_FRAMES_PER_SEC} a second, so write a multiple of that"
+            )
+
+    @property
+    def side(self) -> tuple[str, ...]:
+        """Channels that the samples name, in their usual order."""
+        wanted = {"audio", *TRACKS[self.track].channels, *self.channels}
+        return tuple(channel for channel in CHANNELS if channel in wanted)
 
 
 @dataclass(frozen=True)
@@ -63,16 +86,18 @@ class MakeReport:
 
 
 def recipe(config: MakeConfig) -> dict[str, Any]:
-    """Return the settings that decide a set's content."""
-    settings = asdict(config)
-    return {name: value for name, value in settings.items() if name not in ("out", "workers")}
+    """Return the settings that decide a set's content, as they stand in its ``set.json``."""
+    settings = {name: value for name, value in asdict(config).items() if name not in ("out", "workers", "channels")}
+    # Left out where it adds nothing, so that sets from before there were such channels are still known.
+    return {**settings, "channels": list(config.channels)} if config.channels else settings
 
 
 def make(config: MakeConfig, progress: Callable[[int, int], None] | None = None) -> MakeReport:
     """Write a set to ``config.out``: ``samples.jsonl``, ``scenes.jsonl``, ``set.json`` and ``clips/``.
 
-    The JSON files depend on nothing but track, count, seed and questions a clip. All is written beside ``out`` and
-    moved there at the end. ``progress`` is called with the number of clips done and in all.
+    Side media that the clips do not hold are in ``depth/`` and ``views/``. The JSON files depend on nothing but track,
+    count, seed, questions a clip and channels. All is written beside ``out`` and moved there at the end. ``progress``
+    is called with the number of clips done and in all.
 
     Raises:
         InputError: If ``out`` exists and is a file or a folder that is not empty.
@@ -122,18 +147,33 @@ def _draw(config: MakeConfig) -> tuple[list[Scene], list[dict[str, Any]]]:
         rng = _stream(config, _SCENE_STREAM, number)
         scene = track.draw(rng)
         questions = track.ask(scene, rng)[: min(config.questions_per_clip, config.count - len(samples))]
-        samples += [_sample(question, config, len(samples) + k, len(scenes)) for k, question in enumerate(questions)]
+        side = _side(scene, config, len(scenes))
+        samples += [
+            _sample(question, config, len(samples) + k, len(scenes), side) for k, question in enumerate(questions)
+        ]
         if questions:
             scenes.append(scene)
         number += 1
     return scenes, samples
 
 
-def _sample(question: Question, config: MakeConfig, number: int, clip: int) -> dict[str, Any]:
+def _side(scene: Scene, config: MakeConfig, clip: int) -> dict[str, str | None]:
+    files: dict[str, str | None] = {
+        "audio": _clip(clip),
+        "depth": _folder("depth", clip),
+        "views": _folder("views", clip) if has_views(scene) else None,
+        "frames": _clip(clip),
+    }
+    return {channel: files[channel] for channel in config.side}
+
+
+def _sample(
+    question: Question, config: MakeConfig, number: int, clip: int, side: dict[str, str | None]
+) -> dict[str, Any]:
     return {
         "id": f"{config.track}-{config.seed}-{number:06d}",
         "video": _clip(clip),
-        "side": {"audio": _clip(clip)},
+        "side": side,
         "messages": [{"role": "user", "content": question.text}, {"role": "assistant", "content": question.answer}],
         "track": config.track,
         "form": question.form,
@@ -151,6 +191,10 @@ def _clip(index: int) -> str:
     return f"clips/{index:06d}.mp4"
 
 
+def _folder(channel: str, index: int) -> str:
+    return f"{channel}/{index:06d}"
+
+
 def _line(values: dict[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False) + "\n"
 
@@ -166,3 +210,7 @@ def _in_parallel(jobs: list[tuple[Path, MakeConfig, int, Scene]], workers: int) 
 def _film(job: tuple[Path, MakeConfig, int, Scene]) -> None:
     folder, config, index, scene = job
     write_film(scene, folder / _clip(index), config.film, _stream(config, _SOUND_STREAM, index))
+    if "depth" in config.side:
+        write_depth(scene, folder / _folder("depth", index), config.film)
+    if "views" in config.side and has_views(scene):
+        write_views(scene, folder / _folder("views", index), config.film)

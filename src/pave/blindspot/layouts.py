@@ -6,7 +6,8 @@ that the picture tells nothing of the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from pave.blindspot.scene import (
 DURATION_SEC = 8
 SLOT_X = {"left": -1.15, "right": 1.15}
 FLASH_COLOURS = tuple(colour for colour in COLOURS if colour != "black")
+FLASH_FRAMES_PER_SEC = 8
+_FRAME_SEC = 1 / FLASH_FRAMES_PER_SEC
+_BESIDE_SAMPLED_SEC = (0.125, 0.25, 0.625, 0.75)
 _ALWAYS = ((0.0, float(DURATION_SEC)),)
 _LOOK_AT: Vector = (0.0, 0.0, 0.85)
 _FIELD_OF_VIEW_DEG = 38.0
@@ -42,8 +46,8 @@ _OTHER_LOOK_AT: Vector = (0.0, 0.4, 0.6)
 
 
 def draw(layout: str, rng: np.random.Generator) -> Scene:
-    """Return a random scene of that layout."""
-    return LAYOUTS[layout](rng)
+    """Return a random scene of that layout, one of :data:`LAYOUTS` or :data:`CHANNEL_LAYOUTS`."""
+    return {**LAYOUTS, **CHANNEL_LAYOUTS}[layout](rng)
 
 
 def turns(rng: np.random.Generator) -> Scene:
@@ -95,31 +99,43 @@ def moving(rng: np.random.Generator) -> Scene:
     return _scene("moving", rng, solids=solids, sounds=_stray_sounds(rng))
 
 
-def walled(rng: np.random.Generator) -> Scene:
-    """A wall with one to three things behind it, and none or one in plain view beside it."""
+def walled(rng: np.random.Generator, rows: Sequence[float] = (0.0, 0.95, 1.9), crowded_size: float = 0.42) -> Scene:
+    """A wall with one to three things behind it, and none or one in plain view beside it.
+
+    Args:
+        rng: Where the scene is drawn from.
+        rows: y of the first, second and third thing behind the wall.
+        crowded_size: Size of each of them where there is more than one.
+    """
     wall_slot, *free = _some_slots(len(SLOT_X), rng)
     visible = int(rng.integers(0, 2))
     hidden = int(rng.integers(1, 4))
     things = _things(visible + hidden, rng)
     wall = _wall(wall_slot)
     shown = _in_front(free[:visible], things[:visible], rng)
-    concealed = _behind(wall, things[visible:], [_ALWAYS] * hidden)
+    concealed = _behind(wall, things[visible:], [_ALWAYS] * hidden, rows, crowded_size)
     return _scene("walled", rng, solids=shown + concealed, walls=[wall], sounds=_stray_sounds(rng))
 
 
-def floating(rng: np.random.Generator) -> Scene:
+def floating(rng: np.random.Generator, apparent_size: Sequence[float] = (0.6, 0.8), sideways: float = 0.15) -> Scene:
     """Two things hang in the air, their size and distance confounded in the main camera's picture.
 
     A solid scaled about the camera by any factor gives the same picture; both have one apparent size, and the
     factors are drawn apart from it, so that the picture says nothing of which is nearer or bigger.
+
+    Args:
+        rng: Where the scene is drawn from.
+        apparent_size: Least and greatest size that both seem to have above the middle of the floor.
+        sideways: How far either is from the middle of its half of the picture, at most.
     """
     camera = _main_camera(rng)
     slots = _some_slots(2, rng)
     factors = rng.permutation([0.65, 0.9]) + rng.uniform(-0.04, 0.04, 2)
-    apparent = rng.uniform(0.6, 0.8)
+    apparent = rng.uniform(*apparent_size)
     solids = []
     for slot, (colour, shape), factor in zip(slots, _things(len(slots), rng), factors, strict=True):
-        seen_at = np.array([SLOT_X[slot] + rng.uniform(-0.15, 0.15), rng.uniform(-0.2, 0.2), rng.uniform(1.0, 1.5)])
+        x = SLOT_X[slot] + rng.uniform(-sideways, sideways)
+        seen_at = np.array([x, rng.uniform(-0.2, 0.2), rng.uniform(1.0, 1.5)])
         eye = np.asarray(camera.position)
         position = eye + factor * (seen_at - eye)
         x, y, z = (float(v) for v in position)
@@ -143,16 +159,13 @@ def lit(rng: np.random.Generator) -> Scene:
 
 def blinking(rng: np.random.Generator) -> Scene:
     """Things take turns; one to four flashes fall between the sampled frames, the colours all different."""
-    scene = turns(rng)
-    count = int(rng.integers(1, 5))
-    # Flashes of one frame at 8 frames a second, around the whole seconds: half-way between two sampled frames.
-    seconds = np.sort(rng.choice(np.arange(1, DURATION_SEC), count, replace=False))
-    colours = rng.choice(FLASH_COLOURS, count, replace=False)
-    flashes = [
-        Flash(str(colour), float(second + 0.125 * rng.integers(-1, 2)), 0.125)
-        for second, colour in zip(seconds, colours, strict=True)
-    ]
-    return _scene("blinking", rng, solids=list(scene.solids), sounds=list(scene.sounds), flashes=flashes)
+    # Around the whole seconds: half-way between two sampled frames.
+    return _blinking(rng, np.arange(1, DURATION_SEC), lambda: _FRAME_SEC * rng.integers(-1, 2))
+
+
+def blinking_apart(rng: np.random.Generator) -> Scene:
+    """As ``blinking``, but each flash falls into the second of one sampled frame, and no two into the same."""
+    return _blinking(rng, np.arange(DURATION_SEC), lambda: rng.choice(_BESIDE_SAMPLED_SEC))
 
 
 def hidden_turns(rng: np.random.Generator) -> Scene:
@@ -181,6 +194,14 @@ LAYOUTS: dict[str, Callable[[np.random.Generator], Scene]] = {
     "blinking": blinking,
     "hidden_turns": hidden_turns,
 }
+"""What the tiny base learns from; to change one, or their number, is to change its lessons."""
+
+CHANNEL_LAYOUTS: dict[str, Callable[[np.random.Generator], Scene]] = {
+    "floating_large": partial(floating, apparent_size=(0.85, 1.0), sideways=0.1),
+    "walled_in_rows": partial(walled, rows=(0.0, 0.75, 1.5), crowded_size=0.36),
+    "blinking_apart": blinking_apart,
+}
+"""Layouts of the tracks of the same kinds, drawn so that few and coarse tokens of a side channel tell the answer."""
 
 
 def other_cameras(rng: np.random.Generator) -> tuple[Camera, ...]:
@@ -220,6 +241,19 @@ def _scene(
         sounds=tuple(sorted(sounds, key=lambda event: event.onset_sec)),
         flashes=tuple(flashes or ()),
     )
+
+
+def _blinking(rng: np.random.Generator, seconds: np.ndarray, shift_sec: Callable[[], float]) -> Scene:
+    """Let one to four flashes of one frame each fall on some of the seconds, shifted."""
+    scene = turns(rng)
+    count = int(rng.integers(1, 5))
+    chosen = np.sort(rng.choice(seconds, count, replace=False))
+    colours = rng.choice(FLASH_COLOURS, count, replace=False)
+    flashes = [
+        Flash(str(colour), float(second + shift_sec()), _FRAME_SEC)
+        for second, colour in zip(chosen, colours, strict=True)
+    ]
+    return _scene("blinking", rng, solids=list(scene.solids), sounds=list(scene.sounds), flashes=flashes)
 
 
 def _things(count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
@@ -276,11 +310,17 @@ def _wall(slot: str) -> Wall:
     return Wall(_rounded((0.9 * SLOT_X[slot], -0.9, 0.95)), (1.9, 0.15, 1.9))
 
 
-def _behind(wall: Wall, things: list[tuple[str, str]], present: list[tuple[tuple[float, float], ...]]) -> list[Solid]:
+def _behind(
+    wall: Wall,
+    things: list[tuple[str, str]],
+    present: list[tuple[tuple[float, float], ...]],
+    rows: Sequence[float] = (0.0, 0.95, 1.9),
+    crowded_size: float = 0.42,
+) -> list[Solid]:
     """Stand things behind a wall, one behind the other in the wedge that it hides from the main camera."""
-    size = 0.55 if len(things) == 1 else 0.42
+    size = 0.55 if len(things) == 1 else crowded_size
     solids = []
-    for (colour, shape), y, interval in zip(things, (0.0, 0.95, 1.9), present, strict=False):
+    for (colour, shape), y, interval in zip(things, rows, present, strict=False):
         wedge = (y - _EYE[1]) / (wall.centre[1] - _EYE[1])
         solids.append(_resting(shape, colour, size, wall.centre[0] * wedge, y, interval))
     return solids

@@ -14,6 +14,7 @@ import numpy as np
 
 from pave.blindspot.intersect import SOLIDS, Hit, box
 from pave.blindspot.scene import COLOURS, Camera, Flash, Scene, Vector, Wall
+from pave.media.cameras import Intrinsics
 
 _LIGHT = np.array([-0.42, -0.58, 0.70], np.float32)
 _AMBIENT = np.float32(0.5)
@@ -62,6 +63,24 @@ def project(camera: Camera, point: Vector, aspect: float = 1.0) -> tuple[float, 
     return 0.5 + right / forward / half / aspect / 2, 0.5 - up / forward / half / 2, forward
 
 
+def intrinsics(camera: Camera, width: int, height: int) -> Intrinsics:
+    """Return a camera's intrinsics for pictures of that size; pixels are square."""
+    focal = _focal(camera, height)
+    return Intrinsics(focal, focal, width / 2 - 0.5, height / 2 - 0.5, width, height)
+
+
+def camera_to_world(camera: Camera) -> np.ndarray:
+    """Return a camera's pose (4,4): camera to world, OpenCV axes (x right, y down, z forward), metres."""
+    right, up, forward = _axes(camera)
+    pose = np.eye(4)
+    pose[:3] = np.column_stack([right, np.negative(up), forward, camera.position])
+    return pose
+
+
+def _focal(camera: Camera, height: int) -> float:
+    return height / 2 / math.tan(math.radians(camera.field_of_view_deg) / 2)
+
+
 def _axes(camera: Camera) -> tuple[Vector, Vector, Vector]:
     """Return the camera's right, up and forward directions."""
     forward_x, forward_y, forward_z = (a - e for a, e in zip(camera.look_at, camera.position, strict=True))
@@ -75,7 +94,7 @@ def _axes(camera: Camera) -> tuple[Vector, Vector, Vector]:
 def _view(camera: Camera, width: int, height: int) -> _View:
     axes = np.array(_axes(camera), np.float32)
     right, up, forward = axes
-    focal = height / 2 / math.tan(math.radians(camera.field_of_view_deg) / 2)
+    focal = _focal(camera, height)
     x = ((np.arange(width) + 0.5 - width / 2) / focal).astype(np.float32)
     y = ((height / 2 - np.arange(height) - 0.5) / focal).astype(np.float32)
     rays = forward[:, None, None] + right[:, None, None] * x[None, None, :] + up[:, None, None] * y[None, :, None]

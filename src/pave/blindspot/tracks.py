@@ -43,9 +43,9 @@ TRACKS: dict[str, Track] = {
     for track in (
         Track("see", _SEE_LAYOUTS, see.ask, ()),
         Track("hear", {"turns": 1.0}, hear.ask, ("audio",)),
-        Track("depth", {"floating": 1.0}, depth.ask, ("depth",)),
-        Track("views", {"walled": 1.0}, views.ask, ("views",)),
-        Track("blink", {"blinking": 1.0}, blink.ask, ("frames",)),
+        Track("depth", {"floating_large": 1.0}, depth.ask, ("depth",)),
+        Track("views", {"walled_in_rows": 1.0}, views.ask, ("views",)),
+        Track("blink", {"blinking_apart": 1.0}, blink.ask, ("frames",)),
         Track("both", {"hidden_turns": 1.0}, both.ask, ("audio", "views")),
     )
 }

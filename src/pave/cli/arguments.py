@@ -28,7 +28,7 @@ def parse(target: Callable[..., Any], command: str, arguments: Sequence[str], po
     from jsonargparse import ArgumentError, ArgumentParser
 
     arguments = shell_style(target, arguments, positional)
-    if arguments and arguments[0].endswith((".yaml", ".yml")):
+    if arguments and arguments[0][:1] != "-" and arguments[0].endswith((".yaml", ".yml")):
         arguments.insert(0, "--config")
     parser = ArgumentParser(prog=command, description=_first_line(target), exit_on_error=False)
     parser.add_argument("--config", action="config", help="YAML file with any of these settings")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 SHIPPED_BASE = "blindspot"
 OWN_SOUND = "audio"
-"""The one channel that a video file holds itself."""
+OWN_CHANNELS = (OWN_SOUND, "frames")
+"""Channels that a video file holds itself."""
 
 logger = logging.getLogger(__name__)
 
@@ -107,13 +108,11 @@ def default_frames(model: PaveModel) -> int | None:
 
 
 def side_files(reader: SideReader, video: Path, audio: Path | None, side: dict[str, Path]) -> dict[str, Path | None]:
-    """Return the file of each channel; ``None`` where none is given, but sound to be encoded comes from the video.
+    """Return the file of each channel; ``None`` where none is given, but sound and frames come from the video itself.
 
     Raises:
         InputError: If a file is given for a channel that no patch reads, or twice.
     """
-    from pave.encoders.precomputed import PrecomputedEncoder
-
     if audio is not None:
         if OWN_SOUND in side:
             raise InputError("the sound is given twice, by --audio and by --side audio=; give it once")
@@ -124,9 +123,8 @@ def side_files(reader: SideReader, video: Path, audio: Path | None, side: dict[s
             raise InputError(
                 f"no patch reads channel {channel!r}; channels here: {listed}{nearest(channel, reader.channels)}"
             )
-    hears = OWN_SOUND in reader.channels and not isinstance(reader.encoders[OWN_SOUND], PrecomputedEncoder)
-    own = {OWN_SOUND: video} if hears else {}
-    return {channel: side.get(channel, own.get(channel)) for channel in reader.channels}
+    own = {channel for channel in OWN_CHANNELS if not getattr(reader.encoders.get(channel), "only_reads", False)}
+    return {channel: side.get(channel, video if channel in own else None) for channel in reader.channels}
 
 
 def read_channels(reader: SideReader, files: dict[str, Path | None], video: Path) -> dict[str, SideChannel | None]:

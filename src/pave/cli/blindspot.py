@@ -26,14 +26,24 @@ def main(arguments: list[str]) -> None:
     parse(make if name == "make" else train_base, f"pave blindspot {name}", rest)
 
 
-def make(track: str, count: int, seed: int, out: Path, workers: int = 2, json: bool = False) -> None:
-    """Write a set: mp4 films with sound, their scenes, and one question a line.
+def make(
+    track: str,
+    count: int,
+    seed: int,
+    out: Path,
+    channels: list[str] | None = None,
+    workers: int = 2,
+    json: bool = False,
+) -> None:
+    """Write a set: mp4 films with sound, the side media that its questions need, and one question a line.
 
     Args:
-        track: What the questions need: ``see`` (the frames) or ``hear`` (the sound and its timing).
+        track: What the questions need: ``see`` (the frames), ``hear`` (the sound and its timing), ``depth``, ``views``
+            (other cameras) or ``blink`` (every frame).
         count: Number of questions; about four share a clip.
         seed: Any number; the same seed gives the same set.
         out: New or empty folder.
+        channels: Side media to write beside those of the track: ``depth``, ``views``, ``frames``.
         workers: Processes.
         json: Print the result as one JSON object.
     """
@@ -44,7 +54,7 @@ def make(track: str, count: int, seed: int, out: Path, workers: int = 2, json: b
     with progress_bar("clips") as bar:
         task = bar.add_task(f"filming {track}", total=None, note="")
         report = make_set(
-            MakeConfig(track=track, count=count, seed=seed, out=out, workers=workers),
+            MakeConfig(track, count, seed, out, workers, channels=tuple(channels or ())),
             lambda done, total: bar.update(task, completed=done, total=total),
         )
     if json:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pave.cli import print_json
-from pave.cli.arguments import parse
+from pave.cli.arguments import parse, read_yaml
 from pave.cli.quiet import quieten
 from pave.errors import InputError, nearest
 
@@ -44,6 +44,7 @@ def reference(
     heads: int | None = None,
     positions: str | None = None,
     channel: list[str] | None = None,
+    encoder: dict[str, str] | None = None,
     json: bool = False,
 ) -> None:
     """Convert a checkpoint of the reference to a patch folder, or to one a patch if it holds two.
@@ -55,12 +56,14 @@ def reference(
         heads: Attention heads; by default 4, as in every release.
         positions: none or rotary_3d, which weights do not tell; by default what the checkpoint's name says.
         channel: Name of the side channel, of two patches two; by default what the checkpoint's name says.
+        encoder: To read media instead of feature files: the encoder's settings in a YAML file, as channel=file.
         json: Print the result as one JSON object.
     """
     from pave.convert.reference import convert_reference
 
     with _busy():
-        report = convert_reference(path, base, out, heads, positions, channel or ())
+        settings = {name: read_yaml(Path(file)) for name, file in (encoder or {}).items()}
+        report = convert_reference(path, base, out, heads, positions, channel or (), settings)
     if json:
         print_json(_plain(report))
         return

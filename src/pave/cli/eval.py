@@ -29,6 +29,7 @@ def run(
     max_new_tokens: int = 16,
     precision: Literal["fp32", "bf16", "fp16"] = "fp32",
     seed: int = 0,
+    store: Path | None = None,
     json: bool = False,
 ) -> None:
     """Score the answers of a base, with or without patches, on data sets.
@@ -44,13 +45,14 @@ def run(
         max_new_tokens: Longest answer.
         precision: Float type of the base.
         seed: Of the bootstrap that gives the interval.
+        store: Folder of a feature store, as pave extract fills it; what it lacks is computed and added.
         json: Print the result as one JSON object.
     """
     from pave.evaluation.config import EvalConfig, EvalSettings
     from pave.evaluation.run import run_evaluation
 
     quieten()
-    settings = EvalSettings(batch_size=batch_size, max_new_tokens=max_new_tokens, seed=seed, cache_video_tokens=True)
+    settings = EvalSettings(batch_size, max_new_tokens, seed, cache_video_tokens=store is None, store=store)
     config = EvalConfig(
         data=tuple(data),
         base=base or (None if patch else "blindspot"),

@@ -16,7 +16,8 @@ from pave.config import LoraSpec, PatchConfig, Preprocessing, from_dict
 from pave.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from pave.cost import BaseCost, Part
+    from pave.cost import BaseCost, Part, Scene
+    from pave.model import PaveModel
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def run(
     added: list[Part] = []
     facts: dict[str, Any] = {"frames": frames, "seconds": seconds, "prompt_tokens": prompt_tokens}
     if setup is not None:
-        side = count_side(setup, seconds, side_steps, side_tokens) if setup.patch else Side(0, 0, None)
+        side = count_side(setup, seconds, side_steps, side_tokens, model, scene) if setup.patch else Side(0, 0, None)
         added = count_patch(model, cost, setup.patch, setup.lora, side.steps, side.tokens)
         added += [side.encoder] if side.encoder else []
         facts |= {"side_steps": side.steps, "side_tokens": side.tokens} if setup.patch else {}
@@ -114,7 +115,9 @@ def read_setup(source: str) -> Setup:
     return Setup(spec.patch, spec.lora, read_preprocessing(folder))
 
 
-def count_side(setup: Setup, seconds: float, steps: int | None, tokens: int | None) -> Side:
+def count_side(
+    setup: Setup, seconds: float, steps: int | None, tokens: int | None, model: PaveModel, scene: Scene
+) -> Side:
     """Count what the side channel of a patch holds, by its encoder or as told.
 
     Raises:
@@ -129,7 +132,7 @@ def count_side(setup: Setup, seconds: float, steps: int | None, tokens: int | No
             raise InputError("the patch names no encoder; give --side-steps and --side-tokens")
         return Side(steps, tokens, None)
     try:
-        encoder = count_encoder(settings, seconds)
+        encoder = count_encoder(settings, seconds, model, scene)
     except InputError as error:
         if steps is None or tokens is None:
             raise InputError(f"{error}; or give --side-steps and --side-tokens, to leave the encoder out") from None

@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
     quieten()
     for source in config.data:
         if source.make is not None:
-            _make(source)
+            make_source(source)
     result = train(config)
     if as_json:
         print_json({**dataclasses.asdict(result), "folder": str(result.folder)})
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
         print(f"{result.folder}: {result.steps} steps, loss {result.loss:.4f}, {result.seconds:.0f} s")
 
 
-def _make(source: Source) -> None:
+def make_source(source: Source) -> None:
     """Write a set of the embedded world, if it is not there yet.
 
     Raises:

@@ -17,6 +17,7 @@ from pave.config import LoraSpec, PatchSpec, Preprocessing
 from pave.convert.checkpoint_files import LORA_RUN_FILE, PATCH_FILES, CheckpointFiles, open_checkpoint
 from pave.convert.clues import HEADS, RECORDED, Decision, decide_channels, decide_heads, decide_positions
 from pave.convert.lora import read_lora
+from pave.convert.media import with_encoders
 from pave.convert.record import identity, keep, read_record
 from pave.convert.state import PatchState, Positions, read_state
 from pave.cost import meta_model
@@ -132,6 +133,7 @@ def convert_reference(
     heads: int | None = None,
     positions: str | None = None,
     channels: Sequence[str] = (),
+    encoders: Mapping[str, dict[str, Any]] | None = None,
 ) -> ReferenceReport:
     """Convert a checkpoint of the reference to a patch folder, or to one a patch if it holds two.
 
@@ -143,6 +145,7 @@ def convert_reference(
         heads: Attention heads; by default as recorded, else 4.
         positions: ``none`` or ``rotary_3d``; by default as recorded, else by the checkpoint's name.
         channels: Name of each patch's side channel; by default as recorded, else by the checkpoint's name.
+        encoders: Channel to the settings of what shall encode its media; by default feature files are read.
 
     Raises:
         InputError: If anything in the checkpoint is not as the reference writes it, or does not fit the base. Nothing
@@ -160,6 +163,7 @@ def convert_reference(
         _check_widths(states, model, files.where(name))
         lora = read_lora(files, model) if name == LORA_RUN_FILE else (None, {})
         contents = _contents(files, model, config, states, lora, Told(heads, positions, tuple(channels)))
+        contents = with_encoders(contents, encoders or {})
     with whole_folder(out) as fresh:
         for content, state in zip(contents, states, strict=True):
             assert content.spec.patch is not None

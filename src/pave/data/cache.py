@@ -1,18 +1,20 @@
-"""What is frozen is computed once: video tokens and side channels of a data set, held in memory."""
+"""What is frozen is computed once: video tokens and side channels of a data set, in memory or in a feature store."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
-from pave.data.features import Features, PreparedVideo
+from pave.data.frozen import EncodedVideo, encode_files
 from pave.data.processor import PaveProcessor
 from pave.data.progress import progress_bar
 from pave.data.side import SideReader
+from pave.data.stored import StoredMedia, StoredVideos
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.types import Sample, SideChannel, VideoTokens
@@ -20,6 +22,8 @@ from pave.types import Sample, SideChannel, VideoTokens
 logger = logging.getLogger(__name__)
 
 GIGABYTE = 10**9
+
+File = TypeVar("File")
 
 
 @dataclass
@@ -32,7 +36,7 @@ class MediaCache:
         made_with: What decided its content: base, frames, preset, layout, and the encoder of each channel.
     """
 
-    videos: dict[Path, tuple[PreparedVideo, VideoTokens]] = field(default_factory=dict)
+    videos: dict[Path, EncodedVideo] = field(default_factory=dict)
     side: dict[tuple[str, Path], SideChannel | None] = field(default_factory=dict)
     made_with: dict[str, str] = field(default_factory=dict)
 
@@ -47,6 +51,10 @@ class MediaCache:
                 raise InputError(
                     f"the cache was made with {name} {self.made_with[name]}, not {value}; use another for this model"
                 )
+
+    def video(self, path: Path) -> EncodedVideo:
+        """Return a video without its pixels, and its video tokens."""
+        return self.videos[path]
 
     def side_of(self, sample: Sample, channels: Iterable[str]) -> dict[str, SideChannel | None]:
         """Return the side channels of a sample."""
@@ -64,6 +72,7 @@ def fill_cache(
     samples: Sequence[Sample],
     batch_size: int,
     limit_gb: float,
+    videos: StoredVideos | None = None,
 ) -> None:
     """Compute what a cache lacks for these samples.
 
@@ -75,6 +84,7 @@ def fill_cache(
         samples: The samples.
         batch_size: Videos encoded in one call.
         limit_gb: Memory that the cache may take, in units of 10^9 bytes.
+        videos: A store from which video tokens are taken, and in which new ones are kept, too.
 
     Raises:
         InputError: If a file cannot be used, the cache would outgrow its limit, it was filled for a model whose media
@@ -85,34 +95,61 @@ def fill_cache(
     if _asks_before_projector(model) and any(tokens.vision is None for _, tokens in cache.videos.values()):
         raise InputError("the cache lacks features from before the projector, which a patch asks for; fill a new one")
     budget = _Budget(limit_gb, _size(cache))
-    _fill_videos(cache, model, processor, [path for path in paths if path not in cache.videos], batch_size, budget)
+    paths = [path for path in paths if path not in cache.videos]
+    budget.start(len(paths), "video tokens")
+    for path, encoded in _encoded(model, processor, paths, batch_size, videos):
+        cache.videos[path] = encoded
+        budget.add(_video_bytes(encoded[1]))
     for channel in reader.channels:
         files = _files(reader, channel, samples)
         missing = {path: video for path, video in files.items() if (channel, path) not in cache.side}
         _fill_side(cache, reader, channel, missing, budget)
 
 
-def _fill_videos(
-    cache: MediaCache,
+def fill_store(
     model: PaveModel,
     processor: PaveProcessor,
-    paths: Sequence[Path],
+    reader: SideReader,
+    samples: Sequence[Sample],
     batch_size: int,
-    budget: _Budget,
-) -> None:
-    collate = processor.collator("right")
-    budget.start(len(paths), "video tokens")
+    videos: StoredVideos,
+) -> StoredMedia:
+    """Compute what a store lacks for these samples, check the rest, and return what a data set reads of it.
+
+    Args:
+        model: The model whose frozen video path is run.
+        processor: Its processor.
+        reader: Its encoders, with the same store.
+        samples: The samples.
+        batch_size: Videos encoded in one call.
+        videos: The video tokens in the store.
+
+    Raises:
+        InputError: If a file cannot be used.
+        StoreError: If the store cannot be written.
+    """
+    paths = _distinct(sample.video for sample in samples)
+    for _ in _encoded(model, processor, paths, batch_size, videos):
+        pass
+    for channel in filter(reader.is_stored, reader.channels):
+        files = dict.fromkeys((path, sample.video) for sample in samples if (path := sample.side.get(channel)))
+        for ((path, video),) in _batches(list(files), 1, f"encoding {channel}", "files"):
+            reader.encode(channel, path, video)
+    return StoredMedia(videos, reader)
+
+
+def _encoded(
+    model: PaveModel, processor: PaveProcessor, paths: Sequence[Path], batch_size: int, videos: StoredVideos | None
+) -> Iterator[tuple[Path, EncodedVideo]]:
+    """Yield the video tokens of files, from the store where it has them."""
     for batch in _batches(paths, batch_size, "encoding videos", "videos"):
-        prepared = [processor.read_video(path) for path in batch]
-        # A prompt that is nothing but the video: all that the frozen video path reads.
-        inputs = collate([Features(video.expansion, video) for video in prepared])
-        del inputs["side"]
-        times_sec = inputs.pop("video_times_sec")
-        inputs = {name: value.to(model.device) for name, value in inputs.items()}
-        for path, video, tokens in zip(batch, prepared, model.encode_videos(inputs, times_sec), strict=True):
-            kept = replace(video, inputs=model.family.without_pixels(video.inputs))
-            cache.videos[path] = (kept, tokens.to("cpu"))
-            budget.add(_video_bytes(tokens))
+        found = {path: None if videos is None else videos.get(path) for path in batch}
+        missing = [path for path, encoded in found.items() if encoded is None]
+        if missing and videos is None:
+            found |= zip(missing, encode_files(model, processor, missing), strict=True)
+        elif missing and videos is not None:
+            found |= zip(missing, videos.make(model, processor, missing), strict=True)
+        yield from ((path, encoded) for path, encoded in found.items() if encoded is not None)
 
 
 def _files(reader: SideReader, channel: str, samples: Sequence[Sample]) -> dict[Path, Path | None]:
@@ -187,11 +224,11 @@ class _Budget:
             )
 
 
-def _batches(paths: Sequence[Path], size: int, description: str, unit: str) -> Iterator[Sequence[Path]]:
+def _batches(files: Sequence[File], size: int, description: str, unit: str) -> Iterator[Sequence[File]]:
     with progress_bar(unit) as bar:
-        task = bar.add_task(description, total=len(paths), note="")
-        for start in range(0, len(paths), size):
-            batch = paths[start : start + size]
+        task = bar.add_task(description, total=len(files), note="")
+        for start in range(0, len(files), size):
+            batch = files[start : start + size]
             yield batch
             bar.advance(task, len(batch))
 

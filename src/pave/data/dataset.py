@@ -11,6 +11,7 @@ from pave.data.features import Features, Turns
 from pave.data.processor import PaveProcessor
 from pave.data.progress import progress_bar
 from pave.data.side import SideReader
+from pave.data.stored import StoredMedia
 from pave.errors import InputError
 from pave.types import Sample
 
@@ -18,15 +19,15 @@ from pave.types import Sample
 class SampleDataset(Dataset[Features]):
     """Samples as features, made one by one.
 
-    Conversations are tokenised once, before videos widen them; media come from the cache if there is one, and are
-    otherwise read anew each time.
+    Conversations are tokenised once, before videos widen them; media come from the cache or store if there is
+    one, and are otherwise read anew each time.
 
     Args:
         samples: The samples.
         processor: The processor of the model that they are for.
         reader: The encoders of its side channels.
         answer: Whether answers are kept and marked, to learn them; otherwise samples end where one is to be generated.
-        cache: Video tokens and side channels of all the samples.
+        cache: Video tokens and side channels of all the samples, in memory or in a store.
 
     Raises:
         InputError: If a conversation cannot be used; the message starts with its file and line.
@@ -38,7 +39,7 @@ class SampleDataset(Dataset[Features]):
         processor: PaveProcessor,
         reader: SideReader,
         answer: bool,
-        cache: MediaCache | None = None,
+        cache: MediaCache | StoredMedia | None = None,
     ) -> None:
         self.samples = samples
         self.processor = processor
@@ -61,12 +62,22 @@ class SampleDataset(Dataset[Features]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> Features:
+        return self.item(index, index)
+
+    def item(self, index: int, draw: int) -> Features:
+        """Return a sample.
+
+        Args:
+            index: Its number.
+            draw: Number of this use of it, which decides what encoders that draw let through in training.
+        """
         sample, turns = self.samples[index], self._turns[index]
         if sample.video is None:
             return self.processor.features(turns)
         if self.cache is None:
-            video, side = self.processor.read_video(sample.video), self.reader.read(sample)
-            return self.processor.features(turns, video, side)
-        kept, encoded = self.cache.videos[sample.video]
-        side = self.cache.side_of(sample, self.reader.channels)
-        return self.processor.features(turns, kept, side, encoded)
+            video, encoded = self.processor.read_video(sample.video), None
+            side = self.reader.read(sample)
+        else:
+            video, encoded = self.cache.video(sample.video)
+            side = self.cache.side_of(sample, self.reader.channels)
+        return self.processor.features(turns, video, self.reader.thinned(sample, side, draw), encoded)

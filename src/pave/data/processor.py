@@ -79,13 +79,7 @@ class PaveProcessor:
         Raises:
             InputError: If the base has no processor, nothing says how many frames to sample, or the patches disagree.
         """
-        record = model.record
-        folder = locate(record.name, shipped_bases(), "base", record.revision)
-        try:
-            base_processor = AutoProcessor.from_pretrained(folder)
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(f"{folder}: holds no processor that can be loaded ({reason})") from None
+        base_processor = load_base_processor(model)
         count = _frames(model) if frames is None else frames
         return cls(base_processor, model.family, model.layout, count, preset or _preset(model))
 
@@ -235,6 +229,20 @@ class PaveProcessor:
             name: torch.cat([values[:first], values[first].repeat(count), values[last + 1 :]])
             for name, values in expansion.items()
         }
+
+
+def load_base_processor(model: PaveModel) -> ProcessorMixin:
+    """Load the processor that stands beside a model's base.
+
+    Raises:
+        InputError: If there is none.
+    """
+    folder = locate(model.record.name, shipped_bases(), "base", model.record.revision)
+    try:
+        return AutoProcessor.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{folder}: holds no processor that can be loaded ({reason})") from None
 
 
 def _difference(plain: Sequence[int], full: Sequence[int], placeholder: int) -> tuple[tuple[int, ...], int, int]:

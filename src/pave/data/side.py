@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from pave import encoders
+from pave.data.processor import load_base_processor
+from pave.data.store import FeatureStore
+from pave.data.store_keys import about_side
+from pave.data.stored import side_item, side_of, stored
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.types import Sample, SideChannel
@@ -27,19 +31,22 @@ class SideReader:
 
     Args:
         encoders: Channel to encoder; other channels of a sample are left alone.
+        store: Where side channels are looked for, and kept once they are made.
     """
 
-    def __init__(self, encoders: Mapping[str, EncodesFiles]) -> None:
+    def __init__(self, encoders: Mapping[str, EncodesFiles], store: FeatureStore | None = None) -> None:
         self.encoders = dict(encoders)
+        self.store = store
         self.silent: dict[str, set[Path]] = {channel: set() for channel in self.encoders}
 
     @classmethod
-    def from_model(cls, model: PaveModel, training: bool = False) -> SideReader:
+    def from_model(cls, model: PaveModel, training: bool = False, store: FeatureStore | None = None) -> SideReader:
         """Build the encoders that a model's patches were made with.
 
         Args:
             model: The model.
             training: Whether what they make is trained on.
+            store: Where side channels are looked for, and kept once they are made.
 
         Raises:
             InputError: If a patch does not say which encoder it needs, two disagree about one channel, or a patch that
@@ -66,7 +73,8 @@ class SideReader:
                     f"patch {name!r} aligns by {spec.patch.alignment!r}, but the encoder of channel {channel!r} "
                     "numbers its steps; set 'times: seconds' there"
                 )
-        return cls(built)
+        attach_tower(model, built.values())
+        return cls(built, store)
 
     @property
     def channels(self) -> list[str]:
@@ -84,13 +92,31 @@ class SideReader:
         Raises:
             InputError: If the file cannot be used.
         """
-        encoder = self.encoders[channel]
-        signal = encoder.encode(path, video) if self.needs_video(channel) else encoder.encode(path)
+        if self.store is None or not self.is_stored(channel):
+            signal = self.make(channel, path, video)
+        else:
+            about = about_side(self.encoders[channel], path, video)
+            item = stored(self.store, about, path, lambda: side_item(self.make(channel, path, video), about))
+            signal = side_of(item)
         if signal is None:
             if not self.silent[channel]:
                 logger.warning("%s: holds no %s; such samples run without that channel", path, channel)
             self.silent[channel].add(path)
         return signal
+
+    def make(self, channel: str, path: Path, video: Path | None) -> SideChannel | None:
+        """Run a channel's encoder on a file, whatever the store holds.
+
+        Raises:
+            InputError: If the file cannot be used.
+        """
+        encoder = self.encoders[channel]
+        return encoder.encode(path, video) if self.needs_video(channel) else encoder.encode(path)
+
+    def is_stored(self, channel: str) -> bool:
+        """Whether a channel can be kept in a store: the same each time, and not merely read."""
+        encoder = self.encoders[channel]
+        return not getattr(encoder, "draws", False) and not getattr(encoder, "only_reads", False)
 
     def needs_video(self, channel: str) -> bool:
         """Whether the times of a channel's files are taken from their videos."""
@@ -102,3 +128,29 @@ class SideReader:
             channel: None if (path := sample.side.get(channel)) is None else self.encode(channel, path, sample.video)
             for channel in self.encoders
         }
+
+    def thinned(
+        self, sample: Sample, side: Mapping[str, SideChannel | None], draw: int
+    ) -> dict[str, SideChannel | None]:
+        """Return what one use of a sample in training sees of its side channels.
+
+        Args:
+            sample: The sample.
+            side: Its side channels.
+            draw: Number of the use, which decides what encoders that draw let through.
+        """
+        return {
+            channel: signal
+            if signal is None or not getattr(self.encoders[channel], "thins", False)
+            else self.encoders[channel].thin(signal, sample.side[channel], sample.video, draw)
+            for channel, signal in side.items()
+        }
+
+
+def attach_tower(model: PaveModel, made: Iterable[encoders.Encoder]) -> None:
+    """Give the tower of a model's base to those encoders that need it."""
+    askers = [encoder for encoder in made if encoder.needs_tower]
+    if askers:
+        tower = model.family.tower(model.base, load_base_processor(model).video_processor)
+        for encoder in askers:
+            encoder.attach(tower)

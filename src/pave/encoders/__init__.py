@@ -14,8 +14,14 @@ registry: Registry[type[Encoder]] = Registry(
     "pave.encoders",
     {
         "audio": "pave.encoders.audio:AudioEncoder",
+        "depth": "pave.encoders.depth:DepthEncoder",
+        "frames": "pave.encoders.frames:FramesEncoder",
+        "imagebind": "pave.encoders.imagebind:ImageBindEncoder",
+        "languagebind": "pave.encoders.languagebind:LanguageBindEncoder",
+        "llava3d": "pave.encoders.llava3d:LLaVA3DEncoder",
         "log_mel": "pave.encoders.log_mel:LogMelEncoder",
         "precomputed": "pave.encoders.precomputed:PrecomputedEncoder",
+        "views": "pave.encoders.views:ViewsEncoder",
     },
 )
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+from transformers import AutoFeatureExtractor
 
 from pave.config import check_choices
 from pave.encoders.audio_families import FAMILIES, WaveformFamily
 from pave.encoders.base import Encoder, side_channel_of
+from pave.encoders.pretrained import Pretrained, check_device
 from pave.encoders.windows import Windows
-from pave.errors import InputError, nearest
+from pave.errors import InputError
 from pave.types import SideChannel
 
 UNUSED_WEIGHTS = ("masked_spec_embed",)
@@ -62,11 +61,7 @@ class AudioConfig:
         check_choices(self)
         if self.batch_size < 1:
             raise InputError(f"audio: batch_size is {self.batch_size}; it must be at least 1")
-        if self.device != "auto":
-            try:
-                torch.device(self.device)
-            except RuntimeError:
-                raise InputError(f"audio: device {self.device!r} is none; write auto, cpu, cuda or cuda:N") from None
+        check_device("audio", self.device)
 
 
 class AudioEncoder(Encoder[AudioConfig]):
@@ -80,9 +75,10 @@ class AudioEncoder(Encoder[AudioConfig]):
 
     def __init__(self, config: AudioConfig) -> None:
         super().__init__(config)
-        self._model_config = self._load(AutoConfig)
-        self._family_class = self._find_family()
-        self._extractor = self._load(AutoFeatureExtractor)
+        self._pretrained = Pretrained("audio", config.model, config.revision)
+        self._model_config = self._pretrained.config(FAMILIES)
+        self._family_class = FAMILIES[self._model_config.model_type]
+        self._extractor = self._pretrained.load(AutoFeatureExtractor)
         try:
             self._windows = Windows(config.window_sec, config.hop_sec, self._extractor.sampling_rate)
         except InputError as error:
@@ -111,17 +107,7 @@ class AudioEncoder(Encoder[AudioConfig]):
     @cached_property
     def revision(self) -> str:
         """Commit on the hub, or a hash of the folder's files."""
-        folder = Path(self.config.model)
-        if not folder.is_dir():
-            return str(getattr(self._model_config, "_commit_hash", None) or self.config.revision or "main")
-        digest = hashlib.sha256()
-        for file in sorted(folder.iterdir()):
-            if file.suffix in (".safetensors", ".bin", ".json"):
-                digest.update(file.name.encode())
-                with file.open("rb") as content:
-                    while chunk := content.read(1 << 20):
-                        digest.update(chunk)
-        return digest.hexdigest()
+        return self._pretrained.identity(self._model_config)
 
     def flops(self, duration_sec: float) -> int:
         """Return the model's floating-point operations for ``duration_sec`` of sound, counted on one window."""
@@ -164,35 +150,7 @@ class AudioEncoder(Encoder[AudioConfig]):
 
     @cached_property
     def _family(self) -> WaveformFamily:
-        model, report = self._load(AutoModel, dtype=getattr(torch, self.config.dtype), output_loading_info=True)
-        module = self._family_class.part_of(model)
-        names = {id(weight): name for name, weight in model.named_parameters()}
-        used = {names[id(weight)] for weight in module.parameters()}
-        missing = sorted(name for name in used & set(report["missing_keys"]) if not name.endswith(UNUSED_WEIGHTS))
-        if missing:
-            raise InputError(
-                f"audio: {self.config.model} lacks {len(missing)} weights, first {missing[0]}; name another"
-            )
-        device = self.config.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        module.requires_grad_(False).eval().to(device)
+        model = self._pretrained.weights(
+            self._family_class.part_of, self.config.dtype, self.config.device, UNUSED_WEIGHTS
+        )
         return self._family_class(model, self._extractor, self.config.window_sec)
-
-    def _find_family(self) -> type[WaveformFamily]:
-        kind = self._model_config.model_type
-        if kind not in FAMILIES:
-            raise InputError(
-                f"audio: {self.config.model} is of type {kind!r}; known: {', '.join(FAMILIES)}"
-                f"{nearest(kind, FAMILIES)}"
-            )
-        return FAMILIES[kind]
-
-    def _load(self, loader: Any, **options: Any) -> Any:
-        try:
-            return loader.from_pretrained(self.config.model, revision=self.config.revision, **options)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            first_line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise InputError(
-                f"audio: model {self.config.model!r} cannot be read ({first_line}); name a hub id or a folder"
-            ) from None

@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+import numpy as np
 from torch import Tensor
 
 from pave.config import from_dict
+from pave.encoders.tower import Tower
 from pave.errors import InputError
 from pave.types import SideChannel
 
@@ -24,11 +26,20 @@ class Encoder(ABC, Generic[EncoderConfig]):
 
     config_class: ClassVar[type[Any]]
 
+    weights_licence: ClassVar[str] = ""
+    """Licence of the weights that it is made for, shown in the cards of patches that use it; empty without any."""
+
     training: bool = False
     """Whether what it makes is trained on; an encoder that draws at random does so only then."""
 
     draws: bool = False
     """Whether the same file may give another side channel each time."""
+
+    thins: bool = False
+    """Whether each use in training sees another part of a side channel, which :meth:`thin` draws."""
+
+    only_reads: ClassVar[bool] = False
+    """Whether files hold the features already, so that storing them anew gains nothing."""
 
     needs_video: bool = False
     """Whether :meth:`encode` also takes the video that a file belongs to, for its clock."""
@@ -36,8 +47,30 @@ class Encoder(ABC, Generic[EncoderConfig]):
     numbers_steps: bool = False
     """Whether steps are numbered instead of timed, so that only patches that align by index can read them."""
 
+    needs_tower: bool = False
+    """Whether it shows frames to the base's own tower, which :meth:`attach` gives it."""
+
+    attached: Tower | None = None
+    """The base's own tower, if one was given."""
+
     def __init__(self, config: EncoderConfig) -> None:
         self.config = config
+
+    def attach(self, tower: Tower) -> None:
+        """Give it the tower of the base that its side channels are made for."""
+        self.attached = tower
+
+    @property
+    def tower(self) -> Tower:
+        """The base's own tower.
+
+        Raises:
+            InputError: If none was given.
+        """
+        if self.attached is None:
+            name = getattr(self.config, "type", type(self).__name__)
+            raise InputError(f"encoder {name!r} works with the tower of a base, and has none; attach one to it")
+        return self.attached
 
     @property
     @abstractmethod
@@ -56,12 +89,30 @@ class Encoder(ABC, Generic[EncoderConfig]):
 
     @property
     def num_parameters(self) -> int:
-        """Number of weights."""
+        """Number of weights, without those of the base's own tower."""
         return 0
+
+    def sources(self, path: Path) -> list[Path]:
+        """Return the files and folders whose bytes decide what :meth:`encode` makes of ``path``.
+
+        An encoder whose file names other files adds these; stored features are known by the content of all.
+        """
+        return [path]
 
     def flops(self, duration_sec: float) -> int:
         """Return the floating-point operations for ``duration_sec`` of media; a multiply-add counts as two."""
         return 0
+
+    def thin(self, signal: SideChannel, path: Path, video: Path | None, draw: int) -> SideChannel:
+        """Return the part of a side channel that one use in training sees.
+
+        Args:
+            signal: What :meth:`encode` made of ``path``.
+            path: The file.
+            video: The video that it belongs to.
+            draw: Number of the draw, which alone decides it, so that a resumed run draws as an unbroken one.
+        """
+        return signal
 
     @abstractmethod
     def encode(self, path: Path) -> SideChannel | None:
@@ -104,3 +155,9 @@ def side_channel_of(path: Path, values: Tensor, times_sec: Tensor, grid: tuple[i
         return SideChannel(values, times_sec, grid)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def draw_some(count: int, seed: int, draw: int) -> np.ndarray:
+    """Return at least one of ``count`` numbers, sorted; seed and number of the draw decide which."""
+    rng = np.random.default_rng([seed, draw])
+    return np.sort(rng.choice(count, rng.integers(1, count + 1), replace=False))

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import get_worker_info
 
 from pave.config import check_choices
-from pave.encoders.base import Encoder, side_channel_of
+from pave.encoders.base import Encoder, draw_some, side_channel_of
 from pave.encoders.features import Features, read_features
-from pave.encoders.reference_features import RECIPES, TIMED_BY_VIDEO, Steps, read_reference_features
+from pave.encoders.reference_features import RECIPES, TIMED_BY_VIDEO, Steps, camera_files, read_reference_features
 from pave.errors import InputError, nearest
 from pave.types import SideChannel
 
@@ -77,10 +75,7 @@ class PrecomputedEncoder(Encoder[PrecomputedConfig]):
     """
 
     config_class = PrecomputedConfig
-
-    def __init__(self, config: PrecomputedConfig) -> None:
-        super().__init__(config)
-        self._drawn = 0
+    only_reads = True
 
     @property
     def width(self) -> int | None:
@@ -93,7 +88,7 @@ class PrecomputedEncoder(Encoder[PrecomputedConfig]):
         return None
 
     @property
-    def draws(self) -> bool:
+    def thins(self) -> bool:
         return self.training and self.config.recipe == "exo_random"
 
     @property
@@ -120,7 +115,7 @@ class PrecomputedEncoder(Encoder[PrecomputedConfig]):
             features = read_features(path)
             values, times_sec, grid = features.values, self._times_sec(features, path), features.grid
         else:
-            steps = read_reference_features(path, self.config.recipe, self._draw)
+            steps = read_reference_features(path, self.config.recipe)
             values, times_sec, grid = steps.values, self._recipe_times_sec(steps, path, video), (0, 0)
         side_channel = side_channel_of(path, values, times_sec, grid)
         if self.config.width is not None and side_channel.width != self.config.width:
@@ -129,6 +124,13 @@ class PrecomputedEncoder(Encoder[PrecomputedConfig]):
                 "name files of that width or change 'width'"
             )
         return side_channel
+
+    def thin(self, signal: SideChannel, path: Path, video: Path | None, draw: int) -> SideChannel:
+        """Return the steps of the cameras that are drawn, at least one."""
+        cameras = len(camera_files(Path(path)))
+        drawn = draw_some(cameras, self.config.seed, draw)
+        kept = torch.from_numpy(np.isin(np.arange(signal.steps) % cameras, drawn))
+        return replace(signal, values=signal.values[kept], times_sec=signal.times_sec[kept])
 
     def _times_sec(self, features: Features, path: Path) -> Tensor:
         if features.times_sec is not None:
@@ -158,12 +160,3 @@ class PrecomputedEncoder(Encoder[PrecomputedConfig]):
         if self.config.hop_sec is None:
             return None
         return numbers * self.config.hop_sec + self.config.start_sec + self.config.offset_sec
-
-    def _draw(self, cameras: int) -> Sequence[int]:
-        """Return the cameras that are read: all, or in training with ``exo_random`` at least one, drawn anew."""
-        if not self.draws:
-            return range(cameras)
-        worker = get_worker_info()
-        rng = np.random.default_rng([self.config.seed, 0 if worker is None else worker.id, self._drawn])
-        self._drawn += 1
-        return sorted(rng.choice(cameras, rng.integers(1, cameras + 1), replace=False).tolist())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +28,6 @@ SCENE_VIEWS = 32
 
 Clock = Callable[[int, Path, Path | None], Tensor]
 """From a number of moments, the feature file and its video to the times (K,) of the moments, in seconds."""
-
-Draw = Callable[[int], Sequence[int]]
-"""From a number of cameras to the numbers of those that are read."""
 
 
 def windows_clock(count: int, path: Path, video: Path | None) -> Tensor:
@@ -73,19 +70,18 @@ class Steps:
     cameras: int = 1
 
 
-def read_reference_features(path: Path, recipe: str, draw: Draw) -> Steps:
+def read_reference_features(path: Path, recipe: str) -> Steps:
     """Read a feature file of the reference, or its folder of one file a camera.
 
     Args:
         path: The file or folder.
         recipe: One of :data:`RECIPES`.
-        draw: Chooses among cameras.
 
     Raises:
         InputError: If it cannot be read, or has another form than the recipe's.
     """
     if recipe in CAMERAS or (recipe == BY_FORM and path.is_dir()):
-        return _cameras(path, draw)
+        return _cameras(path)
     return _LAYOUTS[recipe](_values(path), path)
 
 
@@ -133,10 +129,9 @@ def _frames(values: Tensor, path: Path, clock: Clock | None = None) -> Steps:
     return Steps(values, clock)
 
 
-def _cameras(folder: Path, draw: Draw) -> Steps:
+def _cameras(folder: Path) -> Steps:
     """Lay out a folder of one (T,N,D) a camera: all cameras of a moment, then those of the next."""
-    files = _camera_files(folder)
-    files = [files[index] for index in draw(len(files))]
+    files = camera_files(folder)
     views = [_frames(_values(file), file).values for file in files]
     for file, view in zip(files, views, strict=True):
         if view.shape != views[0].shape:
@@ -145,7 +140,12 @@ def _cameras(folder: Path, draw: Draw) -> Steps:
     return Steps(torch.stack(views, dim=1).flatten(0, 1), frames_clock, cameras=len(views))
 
 
-def _camera_files(folder: Path) -> list[Path]:
+def camera_files(folder: Path) -> list[Path]:
+    """Return the feature files of a folder, one a camera, by name.
+
+    Raises:
+        InputError: If there is no such folder, or it holds none, or anything else.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name the one that holds a feature file a camera")
     files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))

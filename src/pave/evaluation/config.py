@@ -20,6 +20,8 @@ class EvalSettings:
         seed: Of the bootstrap; answers are greedy and need none.
         cache_video_tokens: Compute each video's tokens once and keep them.
         cache_limit_gb: Memory that they may take, in units of 10^9 bytes.
+        store: Folder of a feature store that video tokens and side channels are read from, and what is missing is
+            added to; ``None`` to compute them.
 
     Raises:
         InputError: On a value out of range.
@@ -30,6 +32,7 @@ class EvalSettings:
     seed: int = 0
     cache_video_tokens: bool = False
     cache_limit_gb: float = 16.0
+    store: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_new_tokens", "cache_limit_gb"):

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
-from pave.data.cache import MediaCache, fill_cache
+from pave.data.cache import MediaCache, fill_cache, fill_store
 from pave.data.collator import Collator
 from pave.data.dataset import SampleDataset
 from pave.data.jsonl import read_samples
 from pave.data.processor import PaveProcessor
 from pave.data.progress import progress_bar
 from pave.data.side import SideReader
+from pave.data.stored import StoredVideos, open_store
 from pave.errors import InputError
 from pave.evaluation.config import EvalConfig, EvalSettings
 from pave.evaluation.metrics import exact_match
@@ -95,9 +96,11 @@ def evaluate(
     """
     settings = settings or EvalSettings()
     processor = processor or PaveProcessor.from_model(model)
+    store = None if settings.store is None else open_store(settings.store, model)
     if base_only:
         reader = SideReader({})
     reader = reader or SideReader.from_model(model)
+    reader = SideReader(reader.encoders, store) if store is not None else reader
     scored = [sample for sample in samples if sample.answer is not None]
     skipped = {"no answer": len(samples) - len(scored)} if len(scored) < len(samples) else {}
     if not scored:
@@ -106,8 +109,13 @@ def evaluate(
     if settings.cache_video_tokens and cache is None:
         cache = MediaCache()
     dataset = SampleDataset(scored, processor, reader, answer=False, cache=cache)
+    videos = None if store is None else StoredVideos(store, model, processor)
     if cache is not None:
-        fill_cache(cache, model, processor, reader, scored, settings.batch_size, settings.cache_limit_gb)
+        fill_cache(cache, model, processor, reader, scored, settings.batch_size, settings.cache_limit_gb, videos)
+    elif videos is not None:
+        dataset.cache = fill_store(model, processor, reader, scored, settings.batch_size, videos)
+    if store is not None:
+        store.close()
     absent: Counter[str] = Counter()
     predictions = _predictions(model, dataset, settings, absent, base_only)
     responses = [_answered(response, text) for response, text in zip(unanswered, predictions, strict=True)]

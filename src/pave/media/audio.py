@@ -1,4 +1,4 @@
-"""Sound of any media file: mono, resampled, in bounded pieces, and placed on the clock of the video it belongs to.
+"""Sound of any media file: one channel, resampled, in bounded pieces, placed on the clock of the video it belongs to.
 
 Zero seconds is the first moment of the picture. A file without pictures keeps its container's zero where that is a
 true one (mp4, Matroska); elsewhere (mp3, transport streams) zero is its first sample.
@@ -57,7 +57,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class _Block:
-    """Consecutive mono samples (L,) of a file, and the second on the video's clock at which they start."""
+    """Consecutive samples (L,) of a file, and the second on the video's clock at which they start."""
 
     time_sec: float
     samples: np.ndarray
@@ -85,21 +85,43 @@ def read_audio(
     return Audio(np.concatenate([np.zeros(0, np.float32), *pieces]), sample_rate)
 
 
+def sample_rate_of(path: Path) -> int | None:
+    """Return a file's own samples a second, as its header states them; ``None`` if it has no sound track.
+
+    Raises:
+        InputError: As :func:`read_audio`.
+    """
+    path = Path(path)
+    check_file(path)
+    if _soundfile_reads(path):
+        return int(soundfile.info(str(path)).samplerate)
+    if not _has_sound(path):
+        return None
+    with open_media(path) as container:
+        return int(container.streams.audio[0].sample_rate)
+
+
 def stream_audio(
-    path: Path, sample_rate: int, start_sec: float = 0.0, duration_sec: float | None = None, offset_sec: float = 0.0
+    path: Path,
+    sample_rate: int,
+    start_sec: float = 0.0,
+    duration_sec: float | None = None,
+    offset_sec: float = 0.0,
+    first_channel: bool = False,
 ) -> Iterator[np.ndarray] | None:
     """Return the same samples as :func:`read_audio` as consecutive pieces float32 (L,) of at most ten seconds each.
 
     Memory stays bounded however long the file is. The arguments and errors are those of :func:`read_audio`; damage
-    inside the file is raised when the iteration reaches it.
+    inside the file is raised when the iteration reaches it. With ``first_channel`` the others are left out instead of
+    being mixed in.
     """
     path = Path(path)
     _check_arguments(sample_rate, start_sec, duration_sec, offset_sec)
     check_file(path)
     if _soundfile_reads(path):
-        blocks = _soundfile_blocks(path, start_sec - offset_sec)
+        blocks = _soundfile_blocks(path, start_sec - offset_sec, first_channel)
     elif _has_sound(path):
-        blocks = _container_blocks(path, start_sec - offset_sec)
+        blocks = _container_blocks(path, start_sec - offset_sec, first_channel)
     else:
         return None
     end_sec = math.inf if duration_sec is None else start_sec + duration_sec
@@ -139,7 +161,7 @@ def _has_sound(path: Path) -> bool:
     return False
 
 
-def _soundfile_blocks(path: Path, from_sec: float) -> Iterator[_Block]:
+def _soundfile_blocks(path: Path, from_sec: float, first_channel: bool) -> Iterator[_Block]:
     with soundfile.SoundFile(str(path)) as file:
         if file.frames == 0:
             raise InputError(_no_sound(path))
@@ -153,7 +175,7 @@ def _soundfile_blocks(path: Path, from_sec: float) -> Iterator[_Block]:
                 raise InputError(_damaged(path, first / rate, error.error_string)) from None
             if not len(samples):
                 raise InputError(_damaged(path, first / rate, f"the header states {file.frames / rate:.3f} s"))
-            yield _Block(first / rate, samples.mean(axis=1), rate)
+            yield _Block(first / rate, _mono(samples.T, first_channel), rate)
             first += len(samples)
 
 
@@ -165,7 +187,7 @@ def _damaged(path: Path, time_sec: float, why: str) -> str:
     return f"{path}: sound damaged or cut off at {time_sec:.3f} s ({why.rstrip('.')}); repair or copy it again"
 
 
-def _container_blocks(path: Path, from_sec: float) -> Iterator[_Block]:
+def _container_blocks(path: Path, from_sec: float, first_channel: bool) -> Iterator[_Block]:
     with open_media(path) as container:
         stream = container.streams.audio[0]
         zero_sec = _zero_sec(container, stream)
@@ -179,7 +201,7 @@ def _container_blocks(path: Path, from_sec: float) -> Iterator[_Block]:
                 for frame in packet.decode():
                     if frame.pts is not None:
                         time_sec = float(frame.pts * frame.time_base) - zero_sec
-                    yield _Block(time_sec, _mono(frame), frame.sample_rate)
+                    yield _Block(time_sec, _mono(_samples(frame), first_channel), frame.sample_rate)
                     decoded = True
                     time_sec += frame.samples / frame.sample_rate
         except av.error.FFmpegError as error:
@@ -208,8 +230,13 @@ def _zero_sec(container: InputContainer, stream: AudioStream) -> float:
     return 0.0 if own_zero else start_sec_of(stream)
 
 
-def _mono(frame: AudioFrame) -> np.ndarray:
-    """Return the mean of the channels as float32 (L,)."""
+def _mono(samples: np.ndarray, first_channel: bool) -> np.ndarray:
+    """Return the mean of channels (channels, L), or the first one, as float32 (L,)."""
+    return samples[0].astype(np.float32) if first_channel else samples.mean(axis=0, dtype=np.float32)
+
+
+def _samples(frame: AudioFrame) -> np.ndarray:
+    """Return the samples (channels, L) on a scale of -1 to 1."""
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(frame.samples, -1).T
@@ -217,7 +244,7 @@ def _mono(frame: AudioFrame) -> np.ndarray:
         samples = (samples.astype(np.float32) - 128) / 128
     elif np.issubdtype(samples.dtype, np.integer):
         samples = samples / -float(np.iinfo(samples.dtype).min)
-    return samples.mean(axis=0, dtype=np.float32)
+    return samples
 
 
 def _placed(

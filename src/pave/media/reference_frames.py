@@ -52,8 +52,8 @@ def frame_times_sec(path: Path) -> np.ndarray:
     with open_media(path) as container:
         stream = video_stream(container, path)
         untrue = container.format.name in UNTRUE_AFTER_SEEK
-        packets = [] if untrue else [packet for packet in container.demux(stream) if packet.size]
-        stamps = [packet.pts for packet in packets if not packet.is_discard]
+        packets = iter(()) if untrue else container.demux(stream)
+        stamps = [packet.pts for packet in packets if packet.size and not packet.is_discard]
         if not stamps or None in stamps:
             container.seek(stream.start_time or 0, stream=stream, backward=True)
             stamps = [frame.pts for frame in decoded_frames(container, stream, path)]

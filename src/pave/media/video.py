@@ -6,7 +6,7 @@ All times are on the video's own clock: zero is the first moment of the picture,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from pave.media.container import open_media, seconds_into, start_sec_of
 from pave.media.decoding import decoded_frames, frame_rate, upright_pixels, video_stream
 from pave.media.probe import VideoInfo, probe
 
-__all__ = ["Frames", "VideoInfo", "frames_at", "probe", "sample_frames", "uniform_times_sec"]
+__all__ = ["Frames", "VideoInfo", "frames_at", "probe", "sample_frames", "stream_frames", "uniform_times_sec"]
 
 SAME_INSTANT_SEC = 1e-6
 """A time this close before a frame counts as having reached it: the rounding of times, never a picture's length."""
@@ -75,23 +75,46 @@ def frames_at(path: Path, times_sec: Sequence[float] | np.ndarray) -> Frames:
         InputError: If the file cannot be used, is damaged on the way to a time, or a time is negative, not finite, or
             later than the end by more than half a frame.
     """
-    path = Path(path)
-    wanted_sec = _checked_times(times_sec)
-    unique_sec, inverse = np.unique(wanted_sec, return_inverse=True)
+    unique_sec, inverse = np.unique(_checked_times(times_sec), return_inverse=True)
     pixels: list[np.ndarray] = []
     shown_sec: list[float] = []
-    with open_media(path) as container, open_media(path) as scout:
-        cursor = _Cursor(container, scout, path)
-        which = []
-        for time_sec in unique_sec:
-            frame_sec, frame = cursor.at(float(time_sec))
-            if not shown_sec or shown_sec[-1] != frame_sec:
-                pixels.append(upright_pixels(frame))
-                shown_sec.append(frame_sec)
-                _check_same_size(pixels, frame_sec, path)
-            which.append(len(shown_sec) - 1)
+    which = []
+    for frame_sec, picture in stream_frames(path, unique_sec):
+        if not shown_sec or shown_sec[-1] != frame_sec:
+            pixels.append(picture)
+            shown_sec.append(frame_sec)
+        which.append(len(shown_sec) - 1)
     order = np.asarray(which)[inverse]
     return Frames(np.stack(pixels)[order], np.asarray(shown_sec)[order])
+
+
+def stream_frames(path: Path, times_sec: Sequence[float] | np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
+    """Return time and pixels RGB uint8 (H,W,3) of the frame on screen at each time, one after the other.
+
+    Holds a few frames, however many are asked for.
+
+    Args:
+        path: Any file that PyAV opens.
+        times_sec: Sorted seconds from the start of the picture (F,); repeats are fine.
+
+    Raises:
+        InputError: As :func:`frames_at`, when the iteration reaches the cause, or at once if the times are not sorted.
+    """
+    wanted_sec = _checked_times(times_sec)
+    if (np.diff(wanted_sec) < 0).any():
+        raise InputError("times_sec goes back; sort the times of a stream of frames")
+    return _streamed(Path(path), wanted_sec)
+
+
+def _streamed(path: Path, wanted_sec: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
+    with open_media(path) as container, open_media(path) as scout:
+        cursor = _Cursor(container, scout, path)
+        shown_sec, pixels = cursor.picture_at(float(wanted_sec[0]), None)
+        size = pixels.shape
+        for time_sec in wanted_sec:
+            shown_sec, pixels = cursor.picture_at(float(time_sec), (shown_sec, pixels))
+            _check_same_size(size, pixels.shape, shown_sec, path)
+            yield shown_sec, pixels
 
 
 class _Cursor:
@@ -125,6 +148,11 @@ class _Cursor:
         if self._ahead is None:
             self._check_end(time_sec, self._time_sec(self._shown) + self._duration_sec(self._shown))
         return self._time_sec(self._shown), self._shown
+
+    def picture_at(self, time_sec: float, last: tuple[float, np.ndarray] | None) -> tuple[float, np.ndarray]:
+        """Return time and pixels of the frame on screen; those of the ``last`` one again, if it still is."""
+        frame_sec, frame = self.at(time_sec)
+        return last if last is not None and last[0] == frame_sec else (frame_sec, upright_pixels(frame))
 
     @property
     def _reached_sec(self) -> float:
@@ -200,8 +228,7 @@ def _checked_times(times_sec: Sequence[float] | np.ndarray) -> np.ndarray:
     return times
 
 
-def _check_same_size(pixels: list[np.ndarray], time_sec: float, path: Path) -> None:
-    first, last = pixels[0].shape, pixels[-1].shape
+def _check_same_size(first: tuple[int, ...], last: tuple[int, ...], time_sec: float, path: Path) -> None:
     if first != last:
         raise InputError(
             f"{path}: the picture changes from {first[1]} x {first[0]} to {last[1]} x {last[0]} by {time_sec:.3f} s; "

@@ -63,6 +63,8 @@ class TrainConfig:
         gradient_checkpointing: Compute activations twice instead of keeping them.
         cache_video_tokens: Compute each video's tokens and each side channel once, before training, and keep them.
         cache_limit_gb: Memory that they may take, in units of 10^9 bytes.
+        store: Folder of a feature store that video tokens and side channels are read from, and what is missing is
+            added to; ``None`` to compute them.
         side_dropout: Chance with which a side channel is left out of a sample.
         workers: Processes that read media while the model trains; none where everything is cached.
         save_every: Steps between checkpoints.
@@ -96,6 +98,7 @@ class TrainConfig:
     gradient_checkpointing: bool = True
     cache_video_tokens: bool = False
     cache_limit_gb: float = 16.0
+    store: Path | None = None
     side_dropout: float = 0.0
     workers: int = 4
     save_every: int = 500

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch.utils.data import Dataset
 
+from pave.data.dataset import SampleDataset
 from pave.data.features import Features
 
 
@@ -59,11 +60,11 @@ class PlannedDataset(Dataset[Features]):
     """A data set in the order of a plan, each item as often as the plan says.
 
     Args:
-        samples: The data set.
+        samples: The data set; the place in the plan is the number of each draw.
         order: Sample numbers, in the order in which they are to come.
     """
 
-    def __init__(self, samples: Dataset[Features], order: np.ndarray) -> None:
+    def __init__(self, samples: SampleDataset, order: np.ndarray) -> None:
         self.samples = samples
         self.order = order
 
@@ -71,4 +72,4 @@ class PlannedDataset(Dataset[Features]):
         return len(self.order)
 
     def __getitem__(self, index: int) -> Features:
-        return self.samples[int(self.order[index])]
+        return self.samples.item(int(self.order[index]), index)

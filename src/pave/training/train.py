@@ -14,11 +14,12 @@ from accelerate import PartialState
 from transformers import TrainingArguments
 
 from pave.checkpoint import locate_patch, read_spec
-from pave.data.cache import MediaCache, fill_cache
+from pave.data.cache import MediaCache, fill_cache, fill_store
 from pave.data.dataset import SampleDataset
 from pave.data.jsonl import read_samples
 from pave.data.processor import PaveProcessor
 from pave.data.side import SideReader
+from pave.data.stored import StoredVideos, open_store
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.training.config import TrainConfig
@@ -165,7 +166,8 @@ def _read(path: Path, config: TrainConfig, cap: int | None) -> list[Sample]:
 
 
 def _reader(model: PaveModel, config: TrainConfig) -> SideReader:
-    reader = SideReader.from_model(model, training=True)
+    store = None if config.store is None else open_store(config.store, model)
+    reader = SideReader.from_model(model, training=True, store=store)
     if config.patch is not None:
         width = getattr(reader.encoders[config.patch.channel], "width", None)
         if width is not None and width != config.patch.side_dim:
@@ -179,11 +181,16 @@ def _reader(model: PaveModel, config: TrainConfig) -> SideReader:
 def _dataset(
     config: TrainConfig, model: PaveModel, processor: PaveProcessor, reader: SideReader, samples: list[Sample]
 ) -> SampleDataset:
-    if not config.cache_video_tokens:
-        return SampleDataset(samples, processor, reader, answer=True)
-    cache = MediaCache()
-    dataset = SampleDataset(samples, processor, reader, answer=True, cache=cache)
-    fill_cache(cache, model, processor, reader, samples, config.batch_size, config.cache_limit_gb)
+    dataset = SampleDataset(samples, processor, reader, answer=True)
+    videos = None if reader.store is None else StoredVideos(reader.store, model, processor)
+    if config.cache_video_tokens:
+        dataset.cache = MediaCache()
+        limit_gb = config.cache_limit_gb
+        fill_cache(dataset.cache, model, processor, reader, samples, config.batch_size, limit_gb, videos)
+    elif videos is not None:
+        dataset.cache = fill_store(model, processor, reader, samples, config.batch_size, videos)
+    if reader.store is not None:
+        reader.store.close()
     return dataset
 
 
