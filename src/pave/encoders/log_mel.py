@@ -21,7 +21,7 @@ BATCH_SIZE = 64
 POWER_FLOOR = 1e-6
 """Power below which everything is silence, 60 dB under a full-scale tone.
 
-Features are the natural logarithm above it: 0 for silence, 13.8 for a full-scale tone, so that a sound stands out and
+Features are decibels above it: 0 for silence, 60 for a full-scale tone, so that a sound stands out and
 keeps its loudness."""
 
 
@@ -138,7 +138,7 @@ class LogMelEncoder(Encoder[LogMelConfig]):
         magnitudes = torch.fft.rfft(stretches * self._hann, n=self._fft_size).abs() / (0.5 * self._hann.sum())
         mel_power = magnitudes.square() @ self._filters
         parts = adaptive_avg_pool1d(mel_power.transpose(1, 2), self.config.frames_per_step)
-        return torch.log1p(parts / POWER_FLOOR).transpose(1, 2).flatten(1)
+        return torch.log10(1 + parts / POWER_FLOOR).mul(10).transpose(1, 2).flatten(1)
 
     def _mel_filters(self) -> Tensor:
         """Return triangular filters (frequencies, mels) on the mel scale up to half the sample rate."""
