@@ -17,7 +17,7 @@ README = Path(__file__).parents[1] / "README.md"
 @pytest.fixture
 def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clip under the name that the README uses, in the working folder."""
-    make(MakeConfig("hear", 1, 3, tmp_path / "set", workers=1))
+    make(MakeConfig("hear", 1, 11, tmp_path / "set", workers=1))
     monkeypatch.chdir(tmp_path)
     return (tmp_path / "set" / "clips" / "000000.mp4").rename(tmp_path / "clip.mp4")
 
@@ -26,10 +26,9 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-def test_python_example(clip: Path) -> None:
-    names: dict[str, object] = {}
-    exec(blocks("python")[0], names)
-    assert names["patched"] is not None and names["base"] is not None
+def test_python_example_prints_what_the_readme_says(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(blocks("python")[0], {})
+    assert f"```\n{capsys.readouterr().out}```" in README.read_text(encoding="utf-8")
 
 
 def test_ask_and_info(clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
