@@ -11,17 +11,6 @@ import torch
 
 from pave.convert.reference import convert_reference
 from tests.convert.checkpoints import NAME, PATCH_FILE, Intruder, refused, write_checkpoint, zipped
-from tests.tiny import base_folder
-
-
-@pytest.fixture(scope="module")
-def base() -> str:
-    return str(base_folder("llava_onevision"))
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write_checkpoint(tmp_path / "in" / NAME)
 
 
 class TestZip:

@@ -11,18 +11,7 @@ import pytest
 from pave import InputError
 from pave.checkpoint import read_spec
 from pave.convert.reference import convert_reference
-from tests.convert.checkpoints import NAME, write_checkpoint
-from tests.tiny import base_folder
-
-
-@pytest.fixture(scope="module")
-def base() -> str:
-    return str(base_folder("llava_onevision"))
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write_checkpoint(tmp_path / "in" / NAME)
+from tests.convert.checkpoints import write_checkpoint
 
 
 class TestChoices:

@@ -43,16 +43,6 @@ from tests.tiny import base_folder, make_model
 FAMILY = "llava_onevision"
 
 
-@pytest.fixture(scope="module")
-def base() -> str:
-    return str(base_folder(FAMILY))
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write_checkpoint(tmp_path / "in" / NAME)
-
-
 def channel(seed: int, side: int = SIDE) -> list[SideChannel | None]:
     values = torch.randn(2, 5, 4, side, generator=torch.Generator().manual_seed(seed))
     return [SideChannel(row, torch.arange(5)) for row in values]

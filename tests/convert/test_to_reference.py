@@ -31,7 +31,6 @@ from tests.convert.checkpoints import (
     write_two,
 )
 from tests.convert.golden import BASE, GOLDEN, SIDES, checkpoint
-from tests.tiny import base_folder
 
 FAMILY = "llava_onevision"
 LORA = LoraSpec(r=2, alpha=6, dropout=0.1)
@@ -46,11 +45,6 @@ EXPRESSIBLE = PatchConfig(
     alignment="index",
     layout="grid",
 )
-
-
-@pytest.fixture(scope="module")
-def base() -> str:
-    return str(base_folder(FAMILY))
 
 
 def same_files(first: Path, second: Path, leave_out: str = "") -> None:

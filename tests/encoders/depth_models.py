@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 import transformers
+
+from tests.encoders.models import save_random
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 SIDE = 32
@@ -141,12 +142,4 @@ BUILDERS = DEPTH_BUILDERS | VISION_BUILDERS | {"relative": lambda: _depth_anythi
 
 def save_tiny_model(name: str, folder: Path, seed: int = 0) -> Path:
     """Save a random model of a family and its image processor as a folder."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model, processor = BUILDERS[name]()
-        for weight in model.parameters():
-            if weight.ndim >= 2:
-                torch.nn.init.normal_(weight, std=0.2)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
+    return save_random(BUILDERS[name], folder, seed)

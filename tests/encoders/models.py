@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -101,6 +103,19 @@ BUILDERS = {
     "wavlm": lambda: _waveform("WavLM"),
     "whisper": _whisper,
 }
+
+
+def save_random(build: Callable[[], tuple[Any, Any]], folder: Path, seed: int) -> Path:
+    """Save a model and its processor as a folder, with weights so large that inputs tell outputs apart."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model, processor = build()
+        for weight in model.parameters():
+            if weight.ndim >= 2:
+                torch.nn.init.normal_(weight, std=0.2)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
 
 
 def save_tiny_model(name: str, folder: Path, seed: int = 0) -> Path:

@@ -8,6 +8,8 @@ import torch
 import transformers
 from torch import Tensor
 
+from tests.encoders.models import save_random
+
 SIDE = 32
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 SIZES = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
@@ -49,15 +51,7 @@ VIDEO_BUILDERS = {"timesformer": _timesformer, "videomae": _videomae, "vivit": _
 
 def save_tiny_video_model(name: str, folder: Path, seed: int = 0) -> Path:
     """Save a random model of a family and its processor as a folder."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model, processor = VIDEO_BUILDERS[name]()
-        for weight in model.parameters():
-            if weight.ndim >= 2:
-                torch.nn.init.normal_(weight, std=0.2)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
+    return save_random(VIDEO_BUILDERS[name], folder, seed)
 
 
 class GreyTower:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from transformers import TrainingArguments
 
+from pave.config import LoraSpec
 from pave.errors import InputError
 from pave.training.progress import ProgressCallback
 from pave.training.trainer import PaveTrainer, check_trainable, checkpoints
@@ -42,6 +43,13 @@ def test_the_final_norm_may_have_a_rate_of_its_own(tmp_path: Path) -> None:
     rates = {id(w): group["lr"] for group in trainer.create_optimizer().param_groups for w in group["params"]}
     for path, weight in trainer.model.patches["audio"].named_parameters():
         assert rates[id(weight)] == (3e-2 if path in ("norm.weight", "norm.bias") else 1e-3)
+
+
+def test_a_rate_for_a_norm_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    model = patched("llava_onevision")
+    model.add_patch("lora_only", None, LoraSpec(r=2))
+    with pytest.raises(InputError, match="norm_lr is 0.03, but 'lora_only' has no final norm"):
+        make_trainer(tmp_path, model=model, name="lora_only", norm_lr=3e-2)
 
 
 def test_only_the_named_patch_is_trained(tmp_path: Path) -> None:

@@ -6,24 +6,21 @@ fact takes the first of them alone, and is short enough to say all that there is
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 
-from pave.blindspot.observation import Sighting, sightings
+from pave.blindspot.observation import ONE_AT_A_TIME, Sighting, is_only_one_of_its_shape, sightings
 from pave.blindspot.questions.hear import sounds_during
 from pave.blindspot.questions.question import Question
 from pave.blindspot.scene import Scene
-
-_ONE_AT_A_TIME = ("turns", "lit", "blinking")
 
 
 def seen_facts(scene: Scene, rng: np.random.Generator) -> list[Question]:
     """Return what can be said of the things that the sampled frames show."""
     seen = sightings(scene)
     facts = [fact for sighting in seen for fact in _looks(sighting, seen, rng)]
-    if scene.layout in _ONE_AT_A_TIME:
+    if scene.layout in ONE_AT_A_TIME:
         facts += [
             _fact("after", _mention(one, seen, rng), following.solid.name)
             for one, following in zip(seen, seen[1:], strict=False)
@@ -33,14 +30,14 @@ def seen_facts(scene: Scene, rng: np.random.Generator) -> list[Question]:
 
 def heard_facts(scene: Scene, rng: np.random.Generator) -> list[Question]:
     """Return what can be said of the sounds, where things take turns."""
-    if scene.layout not in _ONE_AT_A_TIME:
+    if scene.layout not in ONE_AT_A_TIME:
         return []
     return list(_sounds(scene, sightings(scene), rng))
 
 
 def _looks(sighting: Sighting, seen: list[Sighting], rng: np.random.Generator) -> Iterator[Question]:
     solid = sighting.solid
-    if _is_alone(sighting, seen):
+    if is_only_one_of_its_shape(sighting, seen):
         yield _fact("colour", solid.shape, solid.colour)
     yield _fact("shape", solid.colour, solid.shape)
     if sighting.heading is not None:
@@ -62,12 +59,8 @@ def _fact(what: str, of: str, value: str) -> Question:
     return Question(f"fact_{what}", f"{what} {of}", value, 1.0)
 
 
-def _is_alone(sighting: Sighting, seen: list[Sighting]) -> bool:
-    return Counter(s.solid.shape for s in seen)[sighting.solid.shape] == 1
-
-
 def _mention(sighting: Sighting, seen: list[Sighting], rng: np.random.Generator) -> str:
     """Return the thing's colour, its whole name, or its shape where no other thing has it."""
     solid = sighting.solid
-    ways = [solid.colour, solid.name] + [solid.shape] * _is_alone(sighting, seen)
+    ways = [solid.colour, solid.name] + [solid.shape] * is_only_one_of_its_shape(sighting, seen)
     return ways[int(rng.integers(len(ways)))]

@@ -12,7 +12,9 @@ from pave.blindspot.scene import Camera, Scene, Solid, Vector, sampled_times
 
 PLACES = ("left", "right")
 NEARNESS = ("near", "far")
-TAKING_TURNS = ("turns", "lit", "blinking", "hidden_turns")
+ONE_AT_A_TIME = ("turns", "lit", "blinking")
+"""Layouts in which things take turns in plain view."""
+TAKING_TURNS = (*ONE_AT_A_TIME, "hidden_turns")
 BIGNESS = ("small", "big")
 
 
@@ -36,6 +38,11 @@ class Sighting:
         if first == last:
             return None
         return "right" if last > first else "left"
+
+
+def is_only_one_of_its_shape(sighting: Sighting, seen: list[Sighting]) -> bool:
+    """Whether no other thing that is seen has its shape, so that the shape alone says which is meant."""
+    return sum(other.solid.shape == sighting.solid.shape for other in seen) == 1
 
 
 def sightings(scene: Scene) -> list[Sighting]:

@@ -16,6 +16,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
+from pave.bases.chatml import CHATML
 from pave.blindspot.vocabulary import IMAGE, PAD, TURN_END, UNKNOWN, VIDEO, vocabulary
 
 FRAME_COUNT = 8
@@ -24,21 +25,6 @@ PATCH_SIZE = 8
 _GRID = (FRAME_SIZE // PATCH_SIZE) ** 2
 TOKENS_PER_FRAME = _GRID // 4
 _WORD_SCALE = 6.0
-
-CHAT_TEMPLATE = (
-    "{%- for message in messages -%}"
-    "{{- '<|im_start|>' + message['role'] + '\\n' -}}"
-    "{%- if message['content'] is string -%}"
-    "{{- message['content'] -}}"
-    "{%- else -%}"
-    "{%- for part in message['content'] if part['type'] == 'image' -%}{{- '<image>\\n' -}}{%- endfor -%}"
-    "{%- for part in message['content'] if part['type'] == 'video' -%}{{- '<video>\\n' -}}{%- endfor -%}"
-    "{%- for part in message['content'] if part['type'] == 'text' -%}{{- part['text'] -}}{%- endfor -%}"
-    "{%- endif -%}"
-    "{{- '<|im_end|>\\n' -}}"
-    "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
-)
 
 
 def build_processor() -> LlavaOnevisionProcessor:
@@ -54,7 +40,7 @@ def build_processor() -> LlavaOnevisionProcessor:
         video_processor=LlavaOnevisionVideoProcessor(**picture),
         num_image_tokens=_GRID,
         vision_feature_select_strategy="full",
-        chat_template=CHAT_TEMPLATE,
+        chat_template=CHATML,
     )
 
 

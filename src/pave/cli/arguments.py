@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,24 @@ def parse(target: Callable[..., Any], command: str, arguments: Sequence[str], po
         raise InputError(f"{command}: {_shorten(str(error), parser)}; see {command} --help") from None
     settings.pop("config", None)
     return target(**{name: settings[name] for name in vars(settings)})
+
+
+def choose(command: str, summaries: Mapping[str, str], arguments: Sequence[str]) -> tuple[str, list[str]] | None:
+    """Return which form of a command is called, and its own arguments; ``None`` where its help was shown instead.
+
+    Raises:
+        InputError: If there is no such form.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        width = max(map(len, summaries))
+        listed = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in summaries.items())
+        print(f"usage: {command} COMMAND [--option value ...]\n\ncommands:\n{listed}")
+        return None
+    name, *rest = arguments
+    if name not in summaries:
+        known = ", ".join(summaries)
+        raise InputError(f"{command}: unknown command {name!r}; known: {known}{nearest(name, summaries)}")
+    return name, rest
 
 
 def _first_line(target: Any) -> str:

@@ -7,22 +7,17 @@ import logging
 from pathlib import Path
 
 from pave.cli import print_json
-from pave.cli.arguments import parse
-from pave.errors import InputError, nearest
+from pave.cli.arguments import choose, parse
 
 COMMANDS = {"make": "write films, questions and answers", "train-base": "train the tiny base from scratch"}
 
 
 def main(arguments: list[str]) -> None:
     """Run ``pave blindspot make`` or ``pave blindspot train-base``."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        listed = "\n".join(f"  {name:<10}  {text}" for name, text in COMMANDS.items())
-        print(f"usage: pave blindspot COMMAND [--option value ...]\n\ncommands:\n{listed}")
+    chosen = choose("pave blindspot", COMMANDS, arguments)
+    if chosen is None:
         return
-    name, *rest = arguments
-    if name not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        raise InputError(f"pave blindspot: unknown command {name!r}; known: {known}{nearest(name, COMMANDS)}")
+    name, rest = chosen
     parse(make if name == "make" else train_base, f"pave blindspot {name}", rest)
 
 

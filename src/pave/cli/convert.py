@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pave.cli import print_json
-from pave.cli.arguments import parse, read_yaml
+from pave.cli.arguments import choose, parse, read_yaml
 from pave.cli.quiet import quieten
-from pave.errors import InputError, nearest
 
 
 class Command(NamedTuple):
@@ -25,14 +24,10 @@ class Command(NamedTuple):
 
 def main(arguments: list[str]) -> None:
     """Run one form of ``pave convert``."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        listed = "\n".join(f"  {name:<12}  {command.summary}" for name, command in COMMANDS.items())
-        print(f"usage: pave convert COMMAND [--option value ...]\n\ncommands:\n{listed}")
+    chosen = choose("pave convert", {name: command.summary for name, command in COMMANDS.items()}, arguments)
+    if chosen is None:
         return
-    name, *rest = arguments
-    if name not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        raise InputError(f"pave convert: unknown command {name!r}; known: {known}{nearest(name, COMMANDS)}")
+    name, rest = chosen
     quieten()
     parse(COMMANDS[name].run, f"pave convert {name}", rest, COMMANDS[name].positional)
 

@@ -21,6 +21,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
+from pave.bases.chatml import CHATML_WITH_SYSTEM
 from pave.config import read_json
 from pave.errors import InputError
 
@@ -59,25 +60,6 @@ NEEDED = {
     "mm_patch_merge_type": "spatial_unpad",
 }
 """Settings of the original that change its mathematics, and the one value that transformers' model has."""
-
-# The text in which the reference talks to the base (ChatML, the video alone on the first line of its turn).
-CHAT_TEMPLATE = (
-    "{%- if messages[0]['role'] != 'system' -%}"
-    "{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}"
-    "{%- endif -%}"
-    "{%- for message in messages -%}"
-    "{{- '<|im_start|>' + message['role'] + '\\n' -}}"
-    "{%- if message['content'] is string -%}"
-    "{{- message['content'] -}}"
-    "{%- else -%}"
-    "{%- for part in message['content'] if part['type'] == 'image' -%}{{- '<image>\\n' -}}{%- endfor -%}"
-    "{%- for part in message['content'] if part['type'] == 'video' -%}{{- '<video>\\n' -}}{%- endfor -%}"
-    "{%- for part in message['content'] if part['type'] == 'text' -%}{{- part['text'] -}}{%- endfor -%}"
-    "{%- endif -%}"
-    "{{- '<|im_end|>\\n' -}}"
-    "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
-)
 
 
 def read_original(path: Path) -> dict[str, Any]:
@@ -190,7 +172,7 @@ def make_processor(config: LlavaOnevisionConfig, tokenizer: PreTrainedTokenizerB
         num_image_tokens=(side // config.vision_config.patch_size) ** 2,
         vision_feature_select_strategy=config.vision_feature_select_strategy,
         vision_aspect_ratio=config.vision_aspect_ratio,
-        chat_template=CHAT_TEMPLATE,
+        chat_template=CHATML_WITH_SYSTEM,
     )
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from pave.errors import InputError
 from pave.media.cameras import Convention, Intrinsics, axis_angle_rotation, pose_of
 from pave.media.depth import picture_size
-from pave.media.rgbd import Layout, RecordingOptions, Shot
+from pave.media.rgbd import Layout, RecordingOptions
 from pave.media.text_tables import nearest_in_time, numbers, read_rows
+from pave.media.timed_shots import shots_by_time
 
 UNIT_M = 0.001
 PICTURE_FOLDERS = ("lowres_wide", "vga_wide", "wide")
@@ -28,23 +29,10 @@ def read_arkit(folder: Path, options: RecordingOptions) -> Layout:
     if not pictures:
         raise InputError(f"{place}: holds no pictures named <scan>_<seconds>.png; copy the scan's pictures")
     depth_folder = next((folder / name for name in DEPTH_FOLDERS if (folder / name).is_dir()), None)
-    depth_stamps, depths = _stamped(depth_folder, (".png",)) if depth_folder else (np.zeros(0), [])
-    pose_stamps, poses = _trajectory(folder)
+    depths = _stamped(depth_folder, (".png",)) if depth_folder else (np.zeros(0), [])
+    poses = _trajectory(folder)
     cameras = _cameras(folder, place, stamps, pictures, options)
-    depth_of = nearest_in_time(depth_stamps, stamps, options.max_gap_sec)
-    pose_at = nearest_in_time(pose_stamps, stamps, options.max_gap_sec)
-    shots = [
-        Shot(
-            time_sec=float(stamp - stamps[0]),
-            picture=picture,
-            depth=depths[depth] if depth >= 0 else None,
-            depth_unit_m=UNIT_M,
-            camera=camera,
-            depth_camera=None,
-            pose=poses[pose] if pose >= 0 else None,
-        )
-        for stamp, picture, camera, depth, pose in zip(stamps, pictures, cameras, depth_of, pose_at, strict=True)
-    ]
+    shots = shots_by_time((stamps, pictures), depths, poses, cameras, UNIT_M, options.max_gap_sec)
     return Layout(shots, Convention("world_to_camera"))
 
 

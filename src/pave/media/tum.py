@@ -9,8 +9,9 @@ import numpy as np
 from pave.errors import InputError
 from pave.media.cameras import Convention, Intrinsics, pose_of, quaternion_rotation
 from pave.media.depth import picture_size
-from pave.media.rgbd import Layout, RecordingOptions, Shot
-from pave.media.text_tables import nearest_in_time, numbers, read_rows
+from pave.media.rgbd import Layout, RecordingOptions
+from pave.media.text_tables import numbers, read_rows
+from pave.media.timed_shots import shots_by_time
 
 UNIT_M = 1 / 5000
 SIZE = (640, 480)
@@ -24,24 +25,11 @@ def read_tum(folder: Path, options: RecordingOptions) -> Layout:
     Raises:
         InputError: If a list is missing or cannot be read, or pictures of another size come without intrinsics.
     """
-    picture_stamps, pictures = _files(folder / "rgb.txt")
-    depth_stamps, depths = _files(folder / "depth.txt") if (folder / "depth.txt").exists() else (np.zeros(0), [])
-    pose_stamps, poses = _poses(folder / "groundtruth.txt")
-    depth_of = nearest_in_time(depth_stamps, picture_stamps, options.max_gap_sec)
-    pose_at = nearest_in_time(pose_stamps, picture_stamps, options.max_gap_sec)
-    camera = _camera(folder, pictures, options)
-    shots = [
-        Shot(
-            time_sec=float(stamp - picture_stamps[0]),
-            picture=picture,
-            depth=depths[depth] if depth >= 0 else None,
-            depth_unit_m=UNIT_M,
-            camera=camera,
-            depth_camera=None,
-            pose=poses[pose] if pose >= 0 else None,
-        )
-        for stamp, picture, depth, pose in zip(picture_stamps, pictures, depth_of, pose_at, strict=True)
-    ]
+    pictures = _files(folder / "rgb.txt")
+    depths = _files(folder / "depth.txt") if (folder / "depth.txt").exists() else (np.zeros(0), [])
+    poses = _poses(folder / "groundtruth.txt")
+    cameras = [_camera(folder, pictures[1], options)] * len(pictures[1])
+    shots = shots_by_time(pictures, depths, poses, cameras, UNIT_M, options.max_gap_sec)
     return Layout(shots, Convention())
 
 

@@ -16,6 +16,7 @@ from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback
 
 from pave.checkpoint import LORA_FOLDER, LORA_WEIGHTS_FILE, WEIGHTS_FILE
+from pave.errors import InputError
 from pave.model import PaveModel
 
 PATCH_FOLDER = "patch"
@@ -64,6 +65,8 @@ class PaveTrainer(Trainer):
         super().__init__(model=model, **options)
         self.remove_callback(PrinterCallback)
         check_trainable(model, name)
+        if norm_lr is not None and not trained_weights(model, name)["norm"]:
+            raise InputError(f"norm_lr is {norm_lr}, but {name!r} has no final norm; leave it out")
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Make AdamW with a learning rate for the patch and one for the LoRA; only matrices decay."""

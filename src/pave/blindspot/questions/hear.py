@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pave.blindspot.observation import Sighting, sightings
+from pave.blindspot.observation import ONE_AT_A_TIME, Sighting, sightings
 from pave.blindspot.questions.question import Question, either, interleave, pick
 from pave.blindspot.scene import SOUND_KINDS, Scene, SoundEvent
 
@@ -18,7 +18,7 @@ FIRST = ("Which came first, the {a} or the {b}?", "Which sounded first, the {a} 
 
 def ask(scene: Scene, rng: np.random.Generator) -> list[Question]:
     """Return every question of this track that the scene permits, the forms interleaved at random."""
-    if scene.layout not in ("turns", "lit", "blinking"):
+    if scene.layout not in ONE_AT_A_TIME:
         return []
     seen = sightings(scene)
     return interleave([*_makers(scene, seen, rng), *_kinds(scene, seen, rng), *_order(scene, rng)], rng)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 
-from pave.blindspot.observation import PLACES, Sighting, sightings
+from pave.blindspot.observation import ONE_AT_A_TIME, PLACES, Sighting, is_only_one_of_its_shape, sightings
 from pave.blindspot.questions.question import NUMBERS, Question, either, interleave, pick
 from pave.blindspot.scene import COLOURS, SHAPES, Scene, sampled_times
 
@@ -27,7 +26,6 @@ FLASH_COLOUR = ("What colour was the {ordinal} flash?",)
 FLASH_COUNT = ("How many flashes were there?",)
 ORDINALS = ("first", "last")
 
-_ONE_AT_A_TIME = ("turns", "lit", "blinking")
 _STANDING = ("together", "elsewhere", "floating", "walled")
 
 
@@ -35,7 +33,7 @@ def ask(scene: Scene, rng: np.random.Generator) -> list[Question]:
     """Return every question of this track that the scene permits, the forms interleaved at random."""
     seen = sightings(scene)
     answered = [*_presence(seen, rng), *_looks(seen, rng)]
-    if scene.layout in _ONE_AT_A_TIME:
+    if scene.layout in ONE_AT_A_TIME:
         answered += _order(seen, rng)
     if scene.layout in _STANDING:
         answered += _places(seen, rng)
@@ -75,14 +73,13 @@ def _absent(names: list[str], rng: np.random.Generator) -> str:
 
 def _mention(sighting: Sighting, seen: list[Sighting], rng: np.random.Generator) -> str:
     """Return the thing's name, or often its shape alone where no other thing has it."""
-    alone = sum(s.solid.shape == sighting.solid.shape for s in seen) == 1
+    alone = is_only_one_of_its_shape(sighting, seen)
     return sighting.solid.shape if alone and rng.random() < 0.6 else sighting.solid.name
 
 
 def _looks(seen: list[Sighting], rng: np.random.Generator) -> Iterator[Question]:
-    shapes = Counter(s.solid.shape for s in seen)
     for s in seen:
-        if shapes[s.solid.shape] == 1:
+        if is_only_one_of_its_shape(s, seen):
             yield _question("colour", pick(COLOUR, rng).format(shape=s.solid.shape), s.solid.colour)
         yield _question("shape", pick(SHAPE, rng).format(colour=s.solid.colour), s.solid.shape)
 
