@@ -56,7 +56,7 @@ def test_the_control_has_the_same_data_and_lora(name: str) -> None:
     patched, control = _config(name), _config(f"{name}-lora-only")
     assert control.patch is None and control.preprocessing.encoder is None
     same = {"patch": patched.patch, "preprocessing": patched.preprocessing, "out": patched.out}
-    rates = {"patch_lr": patched.patch_lr, "side_dropout": patched.side_dropout}
+    rates = {name: getattr(patched, name) for name in ("patch_lr", "norm_lr", "side_dropout")}
     assert replace(control, **same, **rates) == patched
 
 
