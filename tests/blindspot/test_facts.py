@@ -48,6 +48,16 @@ def test_every_sound_is_told_by_what_is_heard_alone(scenes: list[Scene]) -> None
             assert heard == []
 
 
+def test_of_two_sounds_the_first_is_the_one_that_began_earlier() -> None:
+    for number in range(20):
+        scene = layouts.draw("turns", np.random.default_rng([7, number]))
+        began = {event.kind: event.onset_sec for event in scene.sounds}
+        told = [fact for fact in heard_facts(scene, np.random.default_rng(0)) if fact.form == "fact_first"]
+        assert len(told) == len(began) - 1
+        for fact in told:
+            assert fact.answer == min(fact.text.split()[1:], key=began.__getitem__)
+
+
 def test_the_base_knows_every_word(scenes: list[Scene]) -> None:
     for scene in scenes:
         rng = np.random.default_rng(0)

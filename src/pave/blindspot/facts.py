@@ -32,7 +32,7 @@ def heard_facts(scene: Scene, rng: np.random.Generator) -> list[Question]:
     """Return what can be said of the sounds, where things take turns."""
     if scene.layout not in ONE_AT_A_TIME:
         return []
-    return list(_sounds(scene, sightings(scene), rng))
+    return [*_sounds(scene, sightings(scene), rng), *_orders(scene, rng)]
 
 
 def _looks(sighting: Sighting, seen: list[Sighting], rng: np.random.Generator) -> Iterator[Question]:
@@ -53,6 +53,13 @@ def _sounds(scene: Scene, seen: list[Sighting], rng: np.random.Generator) -> Ite
             yield _fact("sound", _mention(sighting, seen, rng), events[0].kind)
         for event in events:
             yield _fact("thing", event.kind, sighting.solid.name)
+
+
+def _orders(scene: Scene, rng: np.random.Generator) -> Iterator[Question]:
+    kinds = [event.kind for event in sorted(scene.sounds, key=lambda event: event.onset_sec)]
+    for earlier, later in zip(kinds, kinds[1:], strict=False):
+        if kinds.count(earlier) == kinds.count(later) == 1:
+            yield _fact("first", " ".join(rng.permutation([earlier, later])), earlier)
 
 
 def _fact(what: str, of: str, value: str) -> Question:

@@ -112,7 +112,9 @@ def _text(rng: np.random.Generator, tokens: dict[str, int], shape: VideoShape) -
     scene = _scene(rng)
     questions = [*TRACKS["see"].ask(scene, rng)[:4], *_about_channels(scene, rng, 4)]
     facts = [*seen_facts(scene, rng), *heard_facts(scene, rng)]
-    return _assemble([TURN_START, "user", *words(describe(scene))], questions, facts, tokens, None)
+    # A token knows only what stands before it: told in both orders, thing and sound are each looked up by the other.
+    told = describe(scene, sounds_first=bool(rng.random() < 0.5))
+    return _assemble([TURN_START, "user", *words(told)], questions, facts, tokens, None)
 
 
 _KINDS: dict[str, Callable[[np.random.Generator, dict[str, int], VideoShape], Lesson]] = {

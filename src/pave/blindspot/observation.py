@@ -87,19 +87,24 @@ def distance(scene: Scene, solid: Solid) -> float:
     return float(np.linalg.norm(np.subtract(solid.path[0].position, scene.cameras[0].position)))
 
 
-def describe(scene: Scene) -> str:
+def describe(scene: Scene, *, sounds_first: bool = False) -> str:
     """Write every fact out, sampled frame by sampled frame: what is seen and where, hidden, heard, and flashes.
 
     Where things stand or move all the while, a frame that is as the one before is called ``same``.
+
+    Args:
+        scene: What to tell.
+        sounds_first: Whether what is heard in a frame is told before what is seen in it, instead of after.
     """
     seen, concealed = sightings(scene), hidden(scene)
     times = sampled_times(scene.duration_sec)
     ranks = _ranks(scene) if scene.layout == "floating" else {}
     parts = []
     for index, time in enumerate(times):
+        heard = [event.kind for event in scene.sounds if _frame_of(event.onset_sec, times) == index]
         facts = _seen_at(seen, index, ranks)
         facts += [f"hidden {solid.name}" for solid in concealed if solid.is_present(float(time))]
-        facts += [event.kind for event in scene.sounds if _frame_of(event.onset_sec, times) == index]
+        facts = heard + facts if sounds_first else facts + heard
         facts += [f"{flash.colour} flash" for flash in scene.flashes if _frame_of(flash.onset_sec, times) == index]
         parts.append(_sentence(facts))
     return " ".join(parts if scene.layout in TAKING_TURNS else _without_repeats(parts))

@@ -53,11 +53,11 @@ class BaseConfig:
     still_count: int = 30000
     stills_per_step: int = 192
     sight_learning_rate: float = 2e-3
-    steps: int = 3600
+    steps: int = 4400
     film_count: int = 16000
     text_count: int = 6000
     films_per_step: int = 12
-    texts_per_step: int = 4
+    texts_per_step: int = 6
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup_steps: int = 150
