@@ -48,6 +48,7 @@ def test_reads_what_a_file_would_hold() -> None:
         ({"lora_lr": float("nan")}, "lora_lr is nan; it must be above 0"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0; it must be 0 or more"),
         ({"side_dropout": 1.0}, "side_dropout is 1.0; it must be from 0 up to, not including, 1"),
+        ({"warmup": 0.5, "decay": 0.6}, "decay is 0.6; it must be above 0, and with warmup at most 1"),
         ({"steps": 0}, "steps is 0; it must be at least 1, or null to count in epochs"),
         ({"precision": "fp8"}, "precision is 'fp8'; choose from 'fp32', 'bf16', 'fp16'"),
         ({"preprocessing": Preprocessing(8)}, "preprocessing.encoder is missing; say what makes channel 'audio'"),

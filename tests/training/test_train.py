@@ -20,6 +20,7 @@ from pave.model import PaveModel
 from pave.training.config import Source, TrainConfig
 from pave.training.run import Run
 from pave.training.train import build_model, train, with_start
+from pave.training.trainer import PaveTrainer
 from tests.tiny import FAMILIES, LORA, PATCH, PREPROCESSING, base_folder, write_data
 
 
@@ -95,6 +96,20 @@ def test_folder_holds_the_patch_and_its_facts(tmp_path: Path) -> None:
     loaded = PaveModel.from_pretrained(config.out)
     assert facts["trained_weights"]["patch"] == sum(weight.numel() for weight in loaded.patches.parameters())
     assert not (tmp_path / "out.unfinished").exists()
+
+
+def test_rates_stay_up_until_the_decay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    log = PaveTrainer.log
+
+    def noting(self: PaveTrainer, logs: dict[str, float], *others: Any) -> None:
+        rates.extend(logs[name] for name in ("learning_rate",) if name in logs)
+        log(self, logs, *others)
+
+    monkeypatch.setattr(PaveTrainer, "log", noting)
+    fields = {"steps": 8, "patch_lr": 1e-2, "warmup": 0.25, "decay": 0.5, "log_every": 1}
+    train(make_config(tmp_path, scheduler="warmup_stable_decay", **fields))
+    assert rates == pytest.approx([0.0, 0.005, 0.01, 0.01, 0.01, 0.0075, 0.005, 0.0025])
 
 
 def test_loss_falls(tmp_path: Path) -> None:

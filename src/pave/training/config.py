@@ -56,6 +56,7 @@ class TrainConfig:
         lora_lr: Peak learning rate of the LoRA.
         warmup: Share of the steps in which the learning rates rise from 0.
         scheduler: Course of the learning rates afterwards.
+        decay: Share of the steps in which ``warmup_stable_decay`` lets the learning rates fall to 0, in a line.
         weight_decay: AdamW's, on matrices only.
         max_grad_norm: Gradients are scaled down to this norm.
         seed: Of initial weights, order of samples and dropout.
@@ -90,7 +91,8 @@ class TrainConfig:
     lora_lr: float = 2e-5
     norm_lr: float | None = None
     warmup: float = 0.03
-    scheduler: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
+    scheduler: Literal["cosine", "linear", "warmup_stable_decay", "constant_with_warmup"] = "cosine"
+    decay: float = 0.3
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     seed: int = 0
@@ -119,6 +121,7 @@ class TrainConfig:
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("warmup", "side_dropout"):
             self._check(name, 0 <= getattr(self, name) < 1, "from 0 up to, not including, 1")
+        self._check("decay", 0 < self.decay <= 1 - self.warmup, "above 0, and with warmup at most 1")
         self._check("steps", self.steps is None or self.steps >= 1, "at least 1, or null to count in epochs")
         if self.patch is not None and self.preprocessing.encoder is None:
             raise InputError(f"train: preprocessing.encoder is missing; say what makes channel {self.patch.channel!r}")

@@ -219,6 +219,7 @@ def _arguments(config: TrainConfig, steps: int, folder: Path) -> TrainingArgumen
             gradient_accumulation_steps=config.gradient_accumulation,
             learning_rate=config.patch_lr,
             lr_scheduler_type=config.scheduler,
+            lr_scheduler_kwargs=_scheduler_settings(config, steps),
             warmup_steps=math.ceil(config.warmup * steps),
             weight_decay=config.weight_decay,
             max_grad_norm=config.max_grad_norm,
@@ -240,6 +241,12 @@ def _arguments(config: TrainConfig, steps: int, folder: Path) -> TrainingArgumen
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"train: precision {config.precision!r} cannot be used here ({reason})") from None
+
+
+def _scheduler_settings(config: TrainConfig, steps: int) -> dict[str, Any] | None:
+    if config.scheduler != "warmup_stable_decay":
+        return None
+    return {"num_decay_steps": math.ceil(config.decay * steps), "decay_type": "linear"}
 
 
 def _facts(
