@@ -65,6 +65,7 @@ def patch(**changes: Any) -> dict[str, Any]:
         (PatchConfig, patch(layers=True), "patch.layers is True; it must be of type int"),
         (PatchConfig, patch(layers=0), "layers is 0; it must be at least 1"),
         (PatchConfig, patch(heads=3), "hidden_dim 512 is no multiple of heads 3"),
+        (PatchConfig, patch(side_scale=0), "side_scale is 0.0; it must be above 0"),
         (PatchConfig, patch(overlap_sec=-1), "overlap_sec is -1.0; it must be 0 or more seconds"),
         (PatchConfig, patch(overlap_sec=1, alignment="index"), "overlap_sec needs alignment 'time'"),
         (PatchConfig, patch(hidden_dim=6, heads=2, positions="rotary_time"), "need an even hidden_dim / heads"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class PatchConfig:
         overlap_sec: With ``time``: seconds by which each step's window is widened on both sides.
         query: Ask with features from before the projector (``vision``) or after it (``projected``).
         layout: Order of video tokens and newline tokens: the base's own (``native``) or a newline a row (``grid``).
+        side_scale: What side tokens are multiplied by first. Features much smaller than 1 are learned slowly.
 
     Raises:
         InputError: On a value out of range.
@@ -61,6 +63,7 @@ class PatchConfig:
     query: Literal["vision", "projected"] = "vision"
     layout: Literal["native", "grid"] = "native"
     memory_dim: int | None = None
+    side_scale: float = 1.0
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -73,6 +76,8 @@ class PatchConfig:
             raise InputError(f"patch: hidden_dim {self.hidden_dim} is no multiple of heads {self.heads}")
         if self.positions != "none" and (self.hidden_dim // self.heads) % 2:
             raise InputError(f"patch: positions {self.positions!r} need an even hidden_dim / heads")
+        if not 0 < self.side_scale < math.inf:
+            raise InputError(f"patch: side_scale is {self.side_scale}; it must be above 0")
         if not self.overlap_sec >= 0:
             raise InputError(f"patch: overlap_sec is {self.overlap_sec}; it must be 0 or more seconds")
         if self.overlap_sec and self.alignment == "index":

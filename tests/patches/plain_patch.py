@@ -34,7 +34,7 @@ def plain_residual(
             mixing[step, low] += 1 - (position - low)
             if position > low:
                 mixing[step, low + 1] += position - low
-    memory = torch.einsum("jk,knd->jnd", mixing, patch.key_projection(side.values))
+    memory = torch.einsum("jk,knd->jnd", mixing, patch.key_projection(config.side_scale * side.values))
     side_times = mixing @ side.times_sec
 
     for step in range(steps):

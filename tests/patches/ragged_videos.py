@@ -80,10 +80,11 @@ configs = st.builds(
     alignment=st.sampled_from(["time", "index"]),
     positions=st.sampled_from(["none", "rotary_3d", "rotary_time"]),
     value_projection=st.sampled_from(["tied", "separate"]),
+    side_scale=st.sampled_from([1.0, 0.5]),
 ).flatmap(
     lambda chosen: st.builds(
         lambda overlap: {**chosen, "overlap_sec": overlap},
         st.sampled_from([0.0, 0.5, 3.0]) if chosen["alignment"] == "time" else st.just(0.0),
     )
 )
-"""Every combination of alignment, positions, value projection and overlap."""
+"""Every combination of alignment, positions, value projection, scale of the side tokens and overlap."""

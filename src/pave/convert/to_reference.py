@@ -42,6 +42,7 @@ EXPRESSIBLE: dict[str, tuple[Any, ...]] = {
     "positions": ("none", "rotary_3d"),
     "query": ("vision",),
     "layout": ("grid",),
+    "side_scale": (1.0,),
 }
 """Fields of a patch's configuration, and what the reference has for each."""
 

@@ -216,7 +216,9 @@ class CrossAttentionPatch(Patch):
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _memory(self, videos: list[Video], made: Plan) -> Tensor:
         """Return the projected side tokens (side tokens, memory) that every layer reads."""
-        memory = project(self.key_projection, [video.channel.values for video in videos])
+        scale = self.config.side_scale
+        values = [video.channel.values if scale == 1 else video.channel.values * scale for video in videos]
+        memory = project(self.key_projection, values)
         return memory if made.blend is None else made.blend.apply(memory)
 
     def _attention_map(self, video: Video) -> Tensor | None:
