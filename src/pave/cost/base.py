@@ -131,8 +131,9 @@ def _prefill(base: PreTrainedModel, language_model: PreTrainedModel, video: int,
     decoder = language_model.base_model
     inputs: dict[str, Any] = {"input_ids": torch.zeros(1, video + prompt, dtype=torch.long)}
     if base.config.model_type == "ernie4_5_vl_moe":
-        # Video tokens have experts of their own.
-        inputs["moe_mm_token_type_ids"] = torch.tensor([[2] * video + [0] * prompt])
+        # The video's tokens have experts of their own, and so have the two of the prompt that enclose them.
+        enclosing = min(2, prompt)
+        inputs["moe_mm_token_type_ids"] = torch.tensor([[2] * (video + enclosing) + [0] * (prompt - enclosing)])
     with metered(decoder) as meter:
         decoder(**inputs, use_cache=True, past_key_values=DynamicCache(config=config))
     head = 2 * base.get_output_embeddings().weight.numel()

@@ -36,7 +36,12 @@ def shares(settings: Mapping[str, Any], names: tuple[str, ...] = BASES) -> str:
         settings: ``patch``, ``lora`` and ``preprocessing``, as ``pave train`` takes them.
         names: Of the bases.
     """
-    heads = ["base", "parameters", "TFLOPs", *(f"{part}, {of}" for part in ("patch", "LoRA", "encoder") for of in "PF")]
+    heads = [
+        "base",
+        "parameters",
+        "TFLOPs",
+        *(f"{part}, {of}" for part in ("patch", "LoRA", "encoder") for of in "PF"),
+    ]
     rows = [_share_row(name, settings) for name in names]
     return _table(heads, rows)
 

@@ -64,7 +64,9 @@ def _grid(scene: Scene, patch: int, merge: int) -> tuple[int, int]:
     return rows, columns
 
 
-def _grid_within(scene: Scene, pixels: int, patch: int, merge: int, rounded: Callable[[float], int]) -> tuple[int, int]:
+def _grid_within(
+    scene: Scene, pixels: int, patch: int, merge: int, rounded: Callable[[float], int]
+) -> tuple[int, int]:
     """Rows and columns of patches of a frame that is scaled to so many pixels."""
     scale = math.sqrt(pixels / (scene.height * scene.width)) / (patch * merge)
     rows, columns = (max(1, rounded(side * scale)) * merge for side in (scene.height, scene.width))
@@ -180,8 +182,8 @@ def _smolvlm(config: PretrainedConfig, scene: Scene) -> Step:
 
 def _perception_lm(config: PretrainedConfig, scene: Scene) -> Step:
     vision = config.vision_config
-    height, width = (vision.model_args or {}).get("img_size") or (vision.image_size, vision.image_size)
-    return Step({"pixel_values_videos": _pixels(1, 1, 3, height, width)}, scene.frames)
+    height, width = vision.model_args.get("img_size") or (vision.image_size, vision.image_size)
+    return Step({"pixel_values": _pixels(1, 1, 3, height, width)}, scene.frames)
 
 
 def _llava_onevision(config: PretrainedConfig, scene: Scene) -> Step:
