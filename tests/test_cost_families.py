@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CONFIG_MAPPING, AutoModel, DynamicCache, PretrainedConfig
+from transformers.models.gemma4.video_processing_gemma4 import get_aspect_ratio_preserving_size
 
 from pave.bases.sizes import configuration_of
 from pave.cost import Scene, count_base, meta_base
@@ -96,3 +97,30 @@ def test_models_are_left_as_they_were() -> None:
     first, second = count_base(base, Scene(2)), count_base(base, Scene(2))
     assert first == second
     assert not [module for module in base.modules() if "forward" in vars(module)]
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "tokens"),
+    [
+        # 360 x 640 pixels in 70 squares of 48 pixels: 6 x 11.
+        ("gemma-4-e2b", 8, 66),
+        # Queries that are learned, and 27 x 27 patches pooled 3 x 3.
+        ("instructblip-video-vicuna-7b", 8, 32),
+        ("molmo2-4b", 8, 81),
+        # One slice of 448 x 448 pixels in squares of 56: 6 x 11.
+        ("minicpm-v-4.6", 8, 66),
+        # Two frames a step, each in 1,024 patches of 16 pixels, merged 2 x 2: 12 x 21.
+        ("nemotron-3-nano-omni-30b-a3b", 4, 252),
+    ],
+)
+def test_frames_that_are_scaled_to_a_budget(name: str, steps: int, tokens: int) -> None:
+    cost = count_base(meta_base(configuration_of(name)), Scene(8, 16))
+    assert (cost.steps, cost.tokens, cost.sequence) == (steps, tokens, steps * tokens + 16)
+    assert cost.total.flops > 2 * (cost.active - 2e9) * cost.sequence * 0.5
+    assert cost.cache > 0
+
+
+def test_gemmas_frames_are_of_the_size_that_its_processor_makes() -> None:
+    size = get_aspect_ratio_preserving_size(360, 640, 16, 70 * 9, 3)
+    cost = count_base(meta_base(configuration_of("gemma-4-e2b")), Scene(1, 1))
+    assert cost.tokens == (size[0] // 48) * (size[1] // 48)

@@ -136,8 +136,12 @@ def _prefill(base: PreTrainedModel, language_model: PreTrainedModel, video: int,
         inputs["moe_mm_token_type_ids"] = torch.tensor([[2] * (video + enclosing) + [0] * (prompt - enclosing)])
     with metered(decoder) as meter:
         decoder(**inputs, use_cache=True, past_key_values=DynamicCache(config=config))
-    head = 2 * base.get_output_embeddings().weight.numel()
-    return meter.flops + head, BYTES * meter.cached
+    return meter.flops + 2 * _head(base).weight.numel(), BYTES * meter.cached
+
+
+def _head(base: PreTrainedModel) -> Any:
+    """The head of the language model, which some bases keep inside it."""
+    return base.get_output_embeddings() or base.base_model.language_model.get_output_embeddings()
 
 
 def _parameters_by_child(base: PreTrainedModel, core: nn.Module, language_model: str) -> Mapping[str, int]:
@@ -146,7 +150,7 @@ def _parameters_by_child(base: PreTrainedModel, core: nn.Module, language_model:
     for name, child in core.named_children():
         for weight in child.parameters():
             owner.setdefault(weight, name)
-    for weight in base.get_output_embeddings().parameters():
+    for weight in _head(base).parameters():
         owner.setdefault(weight, language_model)
     counts = dict.fromkeys((name for name, _ in core.named_children()), 0)
     for weight in base.parameters():
