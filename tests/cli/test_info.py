@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import pave
+from pave.bases.sizes import sizes
 from pave.cli import main
 from tests.tiny import base_folder, patched
 
@@ -47,6 +48,28 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
         assert word in printed
 
 
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(sizes()) > 50
+    assert any(line.split() == ["qwen2.5-vl-7b", "8.29", "B", "Qwen/Qwen2.5-VL-7B-Instruct"] for line in lines)
+    assert set(result_of(capsys, "--list")["sizes"]) == set(sizes())
+
+
+def test_experts_and_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    base = result_of(capsys, "qwen3-vl-30b-a3b", "--frames", "4")["base"]
+    # Eight of 128 experts in each of 48 layers, three matrices of 2048 x 768 each.
+    assert base["parameters"] - base["active_parameters"] == 120 * 48 * 3 * 2048 * 768
+    assert base["bytes"] == 2 * base["parameters"]
+    assert (
+        base["cache_bytes"]
+        == result_of(capsys, "qwen3-vl-30b-a3b", "--frames", "4")["sequence"] * 2 * 4 * 128 * 48 * 2
+    )
+    assert main(["info", "qwen3-vl-30b-a3b", "--frames", "4"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "57.87 GiB" in printed and "parameters are active for a text token" in printed
+
+
 def test_patch_folder_with_told_side_steps(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     patched("llava_onevision").save_patch("audio", tmp_path / "patch")
     base = str(base_folder("llava_onevision"))
@@ -82,6 +105,8 @@ def test_layout_of_the_patch_decides_the_sequence(capsys: pytest.CaptureFixture[
 
 def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "did you mean 'llava-onevision-7b'" in refusal_of(capsys, "llava-onevison-7b")
+    assert "did you mean 'internvl3.5-8b'" in refusal_of(capsys, "internvl3.5-8")
+    assert "give a base" in refusal_of(capsys)
     assert "no such file" in refusal_of(capsys, "llava-onevision-7b", "--patch", str(tmp_path / "none.yaml"))
     assert "frames is 0" in refusal_of(capsys, "llava-onevision-7b", "--frames", "0")
     assert "seconds is 0" in refusal_of(capsys, "llava-onevision-7b", "--seconds", "0")

@@ -1,4 +1,4 @@
-"""``pave info``: parameters and floating-point operations of a base, and of a patch, its LoRA and its encoder."""
+"""``pave info``: parameters, operations and memory of a base, and of a patch, its LoRA and its encoder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
 
 
 def run(
-    base: str,
+    base: str | None = None,
     patch: str | None = None,
     frames: int | None = None,
     seconds: float = 60.0,
@@ -55,9 +55,10 @@ def run(
     width: int = 640,
     side_steps: int | None = None,
     side_tokens: int | None = None,
+    list: bool = False,
     json: bool = False,
 ) -> None:
-    """Count parameters and FLOPs of a base, a patch, its LoRA and its encoder, without weights.
+    """Count parameters, FLOPs and memory of a base, a patch, its LoRA and its encoder, without weights.
 
     Args:
         base: Hub id, folder, shipped name, or a known size such as llava-onevision-7b.
@@ -69,20 +70,29 @@ def run(
         width: Of the video in pixels, likewise.
         side_steps: Side steps K, where no encoder tells them.
         side_tokens: Side tokens a step N, likewise.
+        list: List the known sizes instead.
         json: Print one JSON object for scripts.
     """
     from pave.bases.sizes import configuration_of
-    from pave.cost import Scene, count_base, count_patch, meta_model
+    from pave.cost import Scene, count_base, count_patch, meta_base, meta_model
 
     quieten()
+    if list:
+        return _list_sizes(json)
+    if base is None:
+        raise InputError("pave info: give a base, such as llava-onevision-7b, or --list to see the known sizes")
     if not seconds > 0:
         raise InputError(f"seconds is {seconds}; it must be above 0")
     setup = read_setup(patch) if patch is not None else None
     if frames is None:
         frames = setup.preprocessing.frames if setup and setup.preprocessing else 32
     scene = Scene(frames, prompt_tokens, height, width)
-    model = meta_model(configuration_of(base), base)
-    cost = count_base(model, scene, setup.patch.layout if setup and setup.patch else None)
+    config = configuration_of(base)
+    if setup is None:
+        cost = count_base(meta_base(config), scene)
+    else:
+        model = meta_model(config, base)
+        cost = count_base(model, scene, setup.patch.layout if setup.patch else None)
     added: list[Part] = []
     facts: dict[str, Any] = {"frames": frames, "seconds": seconds, "prompt_tokens": prompt_tokens}
     if setup is not None:
@@ -95,6 +105,16 @@ def run(
         print_json(_result(base, patch, cost, added, facts))
     else:
         _print(base, patch, cost, added, facts)
+
+
+def _list_sizes(json: bool) -> None:
+    from pave.bases.sizes import sizes
+
+    if json:
+        return print_json({"sizes": {name: {"hub_ids": size.hub_ids} for name, size in sizes().items()}})
+    width = max(map(len, sizes()))
+    for name, size in sizes().items():
+        print(f"{name:<{width}}  {_amount(size.published, 'B'):>8}  {size.hub_ids[0]}")
 
 
 def read_setup(source: str) -> Setup:
@@ -170,11 +190,12 @@ def _result(
     total = cost.total
     parts = {part.name: _numbers(part) for part in cost.parts}
     shares = {part.name.lower(): {**_numbers(part), **_shares(part, total)} for part in added}
-    return {"base": {"name": base, **_numbers(total), "parts": parts}, "patch_source": patch, **shares, **facts}
+    whole = {**_numbers(total), "active_parameters": cost.active, "cache_bytes": cost.cache, "parts": parts}
+    return {"base": {"name": base, **whole}, "patch_source": patch, **shares, **facts}
 
 
 def _numbers(part: Part) -> dict[str, Any]:
-    return {"parameters": part.parameters, "flops": part.flops}
+    return {"parameters": part.parameters, "flops": part.flops, "bytes": part.memory}
 
 
 def _shares(part: Part, total: Part) -> dict[str, float]:
@@ -192,9 +213,9 @@ def _print(base: str, patch: str | None, cost: BaseCost, added: Sequence[Part], 
     total = cost.total
     title = f"{base} and {patch}" if patch else base
     table = Table(
-        title=title, box=box.SIMPLE_HEAD, title_style="bold", caption=_caption(facts), caption_justify="left"
+        title=title, box=box.SIMPLE_HEAD, title_style="bold", caption=_caption(cost, facts), caption_justify="left"
     )
-    for heading in ("", "parameters", "of base", "FLOPs", "of base"):
+    for heading in ("", "parameters", "of base", "FLOPs", "of base", "bf16"):
         table.add_column(heading, justify="right" if heading else "left")
     for part in cost.parts:
         table.add_row(f"  {part.name}", *_cells(part, total), style="dim")
@@ -204,13 +225,14 @@ def _print(base: str, patch: str | None, cost: BaseCost, added: Sequence[Part], 
     Console().print(table)
 
 
-def _cells(part: Part, total: Part) -> tuple[str, str, str, str]:
+def _cells(part: Part, total: Part) -> tuple[str, ...]:
     shares = _shares(part, total)
     return (
         _amount(part.parameters, "B"),
         _percentage(shares["parameter_share"]),
         _amount(part.flops, "G"),
         _percentage(shares["flops_share"]),
+        _bytes(part.memory),
     )
 
 
@@ -221,14 +243,21 @@ def _amount(number: int, billion: str) -> str:
     return str(number)
 
 
+def _bytes(number: int) -> str:
+    return f"{number / 2**30:.2f} GiB" if number >= 2**30 / 100 else f"{number / 2**20:.2f} MiB"
+
+
 def _percentage(share: float) -> str:
     return f"{100 * share:.0f} %" if share == 1 else f"{100 * share:.2f} %" if share < 0.1 else f"{100 * share:.1f} %"
 
 
-def _caption(facts: dict[str, Any]) -> str:
+def _caption(cost: BaseCost, facts: dict[str, Any]) -> str:
     side = f", {facts['side_steps']} side steps of {facts['side_tokens']} token(s)" if "side_steps" in facts else ""
+    total = cost.total.parameters
+    active = f" {_amount(cost.active, 'B')} parameters are active for a text token." if cost.active < total else ""
     return (
         f"One video of {facts['frames']} frames and {facts['seconds']:g} s{side}: {facts['video_steps']} x "
-        f"{facts['video_tokens']} video tokens, {facts['sequence']} tokens with the prompt. FLOPs (a multiply-add is "
-        "two) up to the first new token; the encoder's for the whole length."
+        f"{facts['video_tokens']} video tokens, {facts['sequence']} tokens with the prompt, which leave "
+        f"{_bytes(cost.cache)} in the cache. FLOPs (a multiply-add is two) up to the first new token; the encoder's "
+        f"for the whole length.{active}"
     )

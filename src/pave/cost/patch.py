@@ -1,0 +1,133 @@
+"""Cost of what stands beside a base: a patch, its LoRA and its encoder."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pave.config import LoraSpec, PatchConfig, from_dict
+from pave.cost.scene import BaseCost, Part, Scene
+from pave.cost.video import one_step
+from pave.cost.weightless import RealNumbers
+from pave.encoders import build
+from pave.encoders import registry as encoders
+from pave.errors import InputError
+from pave.model import PaveModel
+
+_NAME = "patch"
+
+
+def count_patch(
+    model: PaveModel,
+    base: BaseCost,
+    patch: PatchConfig | None,
+    lora: LoraSpec | None,
+    side_steps: int,
+    side_tokens: int,
+) -> list[Part]:
+    """Count a patch and its LoRA on a base from :func:`meta_model`; the model is left without them.
+
+    Args:
+        model: The base.
+        base: Its cost.
+        patch: The fusion module, if any.
+        lora: The LoRA on the language model, if any; it acts on every token.
+        side_steps: K.
+        side_tokens: N.
+
+    Raises:
+        InputError: If the patch does not fit the base.
+    """
+    with torch.device("meta"):
+        model.add_patch(_NAME, patch, lora)
+    parts = []
+    if patch is not None:
+        module = model.patches[_NAME]
+        flops = module.flops(base.steps, base.tokens, side_steps, side_tokens)
+        parts.append(Part("patch", sum(weight.numel() for weight in module.parameters()), flops))
+    if lora is not None:
+        parameters = sum(weight.numel() for weight in model.lora.parameters(_NAME))
+        parts.append(Part("LoRA", parameters, 2 * parameters * base.sequence))
+    model.remove_patch(_NAME)
+    return parts
+
+
+@dataclass(frozen=True)
+class EncoderCost:
+    """Cost of an encoder.
+
+    Args:
+        part: Its parameters, and its operations for the whole of the media.
+        steps: Side steps K that it makes.
+        tokens: Tokens a step N, or ``None`` where only its files tell.
+    """
+
+    part: Part
+    steps: int
+    tokens: int | None
+
+
+def count_encoder(settings: dict[str, Any], seconds: float, model: PaveModel, scene: Scene) -> EncoderCost:
+    """Count an encoder over media of so many seconds; a released model of known size needs no download.
+
+    Args:
+        settings: Of the encoder, with its name under ``type``.
+        seconds: Length of the media.
+        model: The base, whose tower the encoder may work with; from :func:`meta_model`.
+        scene: What the base reads; decides the size of frames.
+
+    Raises:
+        InputError: If the settings are wrong, or its model cannot be read.
+    """
+    if settings.get("type") == "audio" and settings.get("pooling", "mean") == "mean":
+        from pave.encoders import sizes
+
+        if settings.get("model") in sizes.SIZES:
+            config = from_dict(encoders.get("audio").config_class, settings)
+            steps = side_steps(config, seconds)
+            parameters, flops = sizes.count_window(config.model, config.window_sec)
+            return EncoderCost(Part("encoder", parameters, flops * steps), steps, 1)
+    encoder = build(settings)
+    if encoder.needs_tower:
+        encoder.attach(_MetaTower(model, scene))
+    part = Part("encoder", encoder.num_parameters, encoder.flops(seconds))
+    return EncoderCost(part, side_steps(encoder.config, seconds), encoder.tokens)
+
+
+class _MetaTower:
+    """The tower of a base without weights, whatever the frames: enough to count what one of them costs."""
+
+    revision = ""
+
+    def __init__(self, model: PaveModel, scene: Scene) -> None:
+        self._model = model
+        self._inputs = one_step(model.config, scene).inputs
+
+    @property
+    def width(self) -> int:
+        return self._model.family.vision_dim
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        return self._model.family.frame_grid
+
+    @torch.no_grad()
+    def features(self, frames: Tensor, pooled: bool = True) -> Tensor:
+        with RealNumbers():
+            return self._model.family.frame_features(self._model.base.base_model, self._inputs, pooled)
+
+
+def side_steps(config: Any, seconds: float) -> int:
+    """Return the side steps K that an encoder of these settings makes of so many seconds of media.
+
+    Raises:
+        InputError: If its settings state no ``hop_sec``.
+    """
+    hop_sec = getattr(config, "hop_sec", None)
+    if hop_sec is None:
+        raise InputError(f"encoder {config.type!r} states no hop_sec; add it to its settings to count side steps")
+    return 1 + math.ceil(max(0.0, seconds - getattr(config, "window_sec", hop_sec)) / hop_sec)
