@@ -20,10 +20,11 @@ from pave.errors import InputError, nearest
 from pave.evaluation.conventions.avsd_files import challenge_row
 from pave.evaluation.conventions.replays import REPLAYS
 
-EXACT_DECIMALS = 6
-"""Numbers with fewer digits than :data:`ROUNDED_FROM` are taken as exact, and compared to this many."""
-
 ROUNDED_FROM = 4
+"""Decimals from which a number is taken as rounded to them; one with fewer lost its last zeros in writing."""
+
+EXACT_DECIMALS = 6
+"""Decimals to which a number with fewer than :data:`ROUNDED_FROM` is compared, or fewer if its whole row has fewer."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ def replay(rows: Sequence[Mapping[str, Any]], files: Path | None = None) -> list
         rows: Of a vectors file.
         files: Folder of the challenges' own packages, for rows that name files of them; without it those are left out.
     """
-    digits = _digits(rows)
-    return [_outcome(row, digits[row["benchmark"], row["convention"]], files) for row in rows]
+    return [_outcome(row, files) for row in rows]
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(outcome.status == "fail" for outcome in outcomes))
 
 
-def _outcome(row: Mapping[str, Any], decimals: int, files: Path | None) -> Outcome:
+def _outcome(row: Mapping[str, Any], files: Path | None) -> Outcome:
     benchmark, convention = row["benchmark"], row["convention"]
     function = REPLAYS.get((benchmark, convention))
     if function is None:
@@ -120,33 +120,27 @@ def _outcome(row: Mapping[str, Any], decimals: int, files: Path | None) -> Outco
         if files is None:
             return Outcome(benchmark, convention, "left out", "names files of the challenge; give them with --files")
         row = challenge_row(row, files)
-    found = function(row)
-    difference = _difference(row["expected"], found, decimals, "")
+    longest = max(map(_decimals, _numbers(row["expected"])), default=0)
+    short = min(EXACT_DECIMALS, longest) if longest >= ROUNDED_FROM else EXACT_DECIMALS
+    difference = _difference(row["expected"], function(row), short, "")
     return Outcome(benchmark, convention, "fail" if difference else "pass", difference)
 
 
-def _difference(expected: Any, found: Any, decimals: int, place: str) -> str:
-    """Return where and how two values differ, or "" if they agree to so many decimals."""
+def _difference(expected: Any, found: Any, short: int, place: str) -> str:
+    """Return where and how two values differ, or ""; numbers of few digits are compared to ``short`` decimals."""
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
         pairs: Iterable[tuple[str, Any, Any]] = ((key, expected[key], found.get(key)) for key in expected)
     elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
         pairs = ((str(number), *both) for number, both in enumerate(zip(expected, found, strict=True)))
     elif _is_number(expected) and _is_number(found):
-        close = math.isclose(expected, found, rel_tol=1e-9, abs_tol=0.5 * 10**-decimals + 1e-12)
+        decimals = _decimals(expected)
+        margin = 0.5 * 10 ** -(decimals if decimals >= ROUNDED_FROM else short) + 1e-12
+        close = math.isclose(expected, found, rel_tol=1e-9, abs_tol=margin)
         return "" if close else f"{place}: expected {expected}, found {found}".lstrip(": ")
     else:
         return "" if expected == found else f"{place}: expected {expected!r}, found {found!r}".lstrip(": ")
-    differences = (_difference(*both, decimals, f"{place}.{key}".lstrip(".")) for key, *both in pairs)
+    differences = (_difference(*both, short, f"{place}.{key}".lstrip(".")) for key, *both in pairs)
     return next(filter(None, differences), "")
-
-
-def _digits(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
-    """Return how many decimals each convention's numbers are given with: those of the longest of them."""
-    decimals: dict[tuple[str, str], int] = {}
-    for row in rows:
-        key = row["benchmark"], row["convention"]
-        decimals[key] = max(decimals.get(key, 0), *map(_decimals, _numbers(row["expected"])), 0)
-    return {key: count if count >= ROUNDED_FROM else EXACT_DECIMALS for key, count in decimals.items()}
 
 
 def _numbers(value: Any) -> list[float]:

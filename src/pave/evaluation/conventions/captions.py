@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pave.evaluation.conventions.convention import Metric, from_rows, mean_metric
-from pave.evaluation.conventions.java import meteor_statistics, ptb_tokenise
+from pave.evaluation.conventions.java import find_java, meteor_statistics, ptb_tokenise
 
 ORDERS = 4
 """Longest n-grams of BLEU and CIDEr."""
@@ -44,6 +44,7 @@ def caption_metrics(
     Raises:
         InputError: If there is no Java.
     """
+    find_java()
     if ptb:
         predictions, references = tokenised(predictions, references)
     statistics = from_rows(_meteor_rows(predictions, references), functools.partial(_meteor, unit=unit))
