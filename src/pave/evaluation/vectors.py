@@ -18,6 +18,7 @@ from typing import Any
 
 from pave.errors import InputError, nearest
 from pave.evaluation.conventions.avsd_files import challenge_row
+from pave.evaluation.conventions.java import ptb_tokenise
 from pave.evaluation.conventions.replays import REPLAYS
 
 ROUNDED_FROM = 4
@@ -51,6 +52,9 @@ def replay(rows: Sequence[Mapping[str, Any]], files: Path | None = None) -> list
         rows: Of a vectors file.
         files: Folder of the challenges' own packages, for rows that name files of them; without it those are left out.
     """
+    ptb_tokenise(
+        [row["prediction"] for row in rows if row["convention"] == "ptb.tokenize"]
+    )  # one start of Java for all
     return [_outcome(row, files) for row in rows]
 
 
@@ -98,7 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pave.evaluation.vectors", description="Replay check vectors.")
     parser.add_argument("file", type=Path, help="JSON list of check vectors")
     parser.add_argument(
-        "--files", type=Path, help="folder that holds dstc7avsd_eval and dstc8avsd_eval, for rows that name their files"
+        "--files",
+        type=Path,
+        help="folder that holds dstc7avsd_eval and dstc8avsd_eval, for rows that name their files",
     )
     options = parser.parse_args(arguments)
     try:

@@ -24,7 +24,9 @@ def test_filters() -> None:
 @needs_java
 def test_conventions_order_as_the_filters_and_references_make_them() -> None:
     samples = several(ANSWERS)
-    cider = {name: get("avsd", name).score(samples)["cider"].value for name in ("dstc7-8", "dstc8", "dstc10", "no-filter")}
+    cider = {
+        name: get("avsd", name).score(samples)["cider"].value for name in ("dstc7-8", "dstc8", "dstc10", "no-filter")
+    }
     assert cider["dstc7-8"] < cider["dstc8"]
     assert cider["dstc8"] == pytest.approx(cider["dstc10"]) == pytest.approx(cider["no-filter"])
     single = get("avsd", "single-reference").score(samples)

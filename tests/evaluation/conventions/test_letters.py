@@ -71,7 +71,7 @@ def test_answer_letter_takes_choices_with_or_without_letters() -> None:
     ("text", "old", "official", "new"),
     [
         ("Answer: D", "A", "D", "D"),
-        ("Option: C", "", "C", "C"),
+        ("Option: C", "C", "C", "C"),
         ("Both", "B", "B", "B"),
         ("Not A, but D", "A", "A", "D"),
         ("the correct option is B", "B", "B", "B"),
@@ -102,8 +102,8 @@ OPTIONS = {"A": "red ball", "B": "blue ball", "C": "green ball", "D": "no ball"}
     ("text", "worldsense", "omnibench", "egoschema"),
     [
         ("(A) not (B)", "B", "B", "A"),
-        ("B, then D", "B", "D", "B"),
-        ("C.", "C", "C", ""),
+        ("B, then D", "B", "D", "D"),
+        ("C.", "C", "C", "C"),
         ("it is the blue ball over there", "B", None, "B"),
         ("the red ball and the green ball roll", "C", None, "A"),
         ("nothing", "A", None, ""),
@@ -112,4 +112,4 @@ OPTIONS = {"A": "red ball", "B": "blue ball", "C": "green ball", "D": "no ball"}
 def test_option_sets(text: str, worldsense: str, omnibench: str | None, egoschema: str) -> None:
     assert worldsense_letter(text, OPTIONS) == worldsense
     assert omnibench_letter(text) == omnibench
-    assert egoschema_letter(text, OPTIONS) == (egoschema or ("C" if text == "C." else ""))
+    assert egoschema_letter(text, OPTIONS) == egoschema

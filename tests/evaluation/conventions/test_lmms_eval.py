@@ -18,7 +18,25 @@ from pave.evaluation.conventions.vsi_bench import any_number, first_token
 if importlib.util.find_spec("lmms_eval") is None:
     pytest.skip("lmms-eval is not installed", allow_module_level=True)
 
-WORDS = ["A", "B", "(C)", "D.", "E:", "a", "b)", "the", "answer is", "Not", "red ball", "BAD", "3.5", "1,000", ",", "\n", '"']
+WORDS = [
+    "A",
+    "B",
+    "(C)",
+    "D.",
+    "E:",
+    "a",
+    "b)",
+    "the",
+    "answer is",
+    "Not",
+    "red ball",
+    "BAD",
+    "3.5",
+    "1,000",
+    ",",
+    "\n",
+    '"',
+]
 WORDS += ["two", "hundred", "and", "option", "|", "'", "!", "-", *ANSWER_PHRASES]
 OPTIONS = {"A": "red ball", "B": "blue ball", "C": "the ball", "D": "not a ball"}
 

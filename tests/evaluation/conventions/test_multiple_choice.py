@@ -132,7 +132,9 @@ def test_prompts() -> None:
 
 def test_subtitles_are_those_on_screen_at_the_frames() -> None:
     cue = '{}\n00:00:0{},000 --> 00:00:0{},000\n<font color="white" size=".72c">{}</font>'
-    srt = "\n\n".join([cue.format(1, 0, 2, "one"), cue.format(2, 2, 4, "two"), "3\n00:00:04,000 --> 00:00:05,000\nplain"])
+    srt = "\n\n".join(
+        [cue.format(1, 0, 2, "one"), cue.format(2, 2, 4, "two"), "3\n00:00:04,000 --> 00:00:05,000\nplain"]
+    )
     assert subtitles_at_frames(srt, 10.0, 50, 2) == ["one"]
     assert subtitles_at_frames(srt, 10.0, 50, -1) == ["one", "two"]
     assert subtitles_at_frames("", 10.0, 50, 2) == []

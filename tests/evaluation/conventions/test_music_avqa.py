@@ -51,7 +51,9 @@ def test_closed_set_names_labels_as_the_files_write_them() -> None:
 
 
 def test_slots_may_be_a_list_or_json() -> None:
-    assert question_tokens("Is it <LR>?", ["left"]) == question_tokens("Is it <LR>? ", '["left"]') == ["Is", "it", "left"]
+    assert (
+        question_tokens("Is it <LR>?", ["left"]) == question_tokens("Is it <LR>? ", '["left"]') == ["Is", "it", "left"]
+    )
 
 
 def test_ego_exo_strict_takes_one_level_only() -> None:
@@ -71,7 +73,11 @@ def test_ego_exo_balanced_is_the_mean_over_levels() -> None:
 
 def test_ego_exo_submission_is_checked() -> None:
     truth = {"videos": ["a"], "gt_annotations": [0], "scenario_names": ["Dance"]}
-    submission = {"videos": ["a"], "ego_model_predictions": [[1, 0, 0, 0]], "exo_model_predictions": np.zeros((1, 4, 4))}
+    submission = {
+        "videos": ["a"],
+        "ego_model_predictions": [[1, 0, 0, 0]],
+        "exo_model_predictions": np.zeros((1, 4, 4)),
+    }
     assert official_scores(submission, truth, "exo")["accuracy"] == 1.0
     with pytest.raises(InputError, match="videos of prediction and ground truth differ"):
         official_scores({**submission, "videos": ["b"]}, truth, "ego")

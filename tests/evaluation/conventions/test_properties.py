@@ -15,7 +15,23 @@ from pave.evaluation.conventions import Convention, Scored
 
 CHOICES = ["dog", "train", "rain", "4"]
 ANSWERS = st.sampled_from(
-    ["A", "B.", "(C)", "dog", "The answer is D", "no", "piano", "one", "Novice", "Late Expert", "4", "", " ", "a dog", "@"]
+    [
+        "A",
+        "B.",
+        "(C)",
+        "dog",
+        "The answer is D",
+        "no",
+        "piano",
+        "one",
+        "Novice",
+        "Late Expert",
+        "4",
+        "",
+        " ",
+        "a dog",
+        "@",
+    ]
 )
 REFERENCES = st.sampled_from(["dog", "A", "no", "one", "Novice", "Late Expert", "4"])
 CATEGORIES = st.sampled_from(["object_rel_direction_easy", "object_rel_direction_hard", "route_planning", "count"])

@@ -91,7 +91,10 @@ def test_four_conventions_differ_on_the_same_answers() -> None:
             ("two lamps", ["2 lamps"]),
         ]
     )
-    em = {name: get("scanqa", name).score(samples)["em"].value for name in ("pave-reference", "leo", "video3d", "official")}
+    em = {
+        name: get("scanqa", name).score(samples)["em"].value
+        for name in ("pave-reference", "leo", "video3d", "official")
+    }
     assert em == {"pave-reference": 100.0, "leo": 75.0, "video3d": 25.0, "official": 25.0}
     metrics = get("scanqa", "official").score(samples)
     assert list(metrics)[:2] == ["em", "f_value"]

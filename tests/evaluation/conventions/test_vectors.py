@@ -108,7 +108,10 @@ def test_rows_of_challenge_files_are_left_out_without_them() -> None:
 @needs_java
 def test_rows_of_challenge_files_are_scored_from_them(tmp_path: Path) -> None:
     package = tmp_path / "dstc8avsd_eval"
-    turns = [{"question": "is it red ?", "answer": "no"}, {"question": "is it a dog ?", "answer": "yes , it is a dog ."}]
+    turns = [
+        {"question": "is it red ?", "answer": "no"},
+        {"question": "is it a dog ?", "answer": "yes , it is a dog ."},
+    ]
     write(package / "sample" / "answers.json", {"dialogs": [{"image_id": "AB1C2", "dialog": turns}]})
     captions = [{"image_id": 1, "id": 7, "caption": "yes it is a dog"}, {"image_id": 1, "id": 8, "caption": "it is"}]
     coco = {"images": [{"name": "AB1C2_1", "id": 1}], "annotations": captions}

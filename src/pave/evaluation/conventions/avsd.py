@@ -125,9 +125,7 @@ CONVENTIONS: Mapping[str, Mapping[str, Convention]] = {
             "DSTC10 dstc10avsd_eval evaluation/evaluate.py: corrected filter on both sides",
             answer_score(dstc10_filter, dstc10_filter),
         ),
-        "no-filter": _convention(
-            "no-filter", "pycocoevalcap 1.2: all references, no filter", answer_score()
-        ),
+        "no-filter": _convention("no-filter", "pycocoevalcap 1.2: all references, no filter", answer_score()),
         "single-reference": _convention(
             "single-reference",
             "PAVE: first reference only, no filter, pycocoevalcap 1.2, times 100",

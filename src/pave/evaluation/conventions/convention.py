@@ -126,7 +126,9 @@ def mean_metric(scores: Sequence[float] | np.ndarray, unit: float = 100.0) -> Me
     return ratio_metric(scores, np.ones(len(scores)), unit)
 
 
-def ratio_metric(hits: Sequence[float] | np.ndarray, counts: Sequence[float] | np.ndarray, unit: float = 100.0) -> Metric:
+def ratio_metric(
+    hits: Sequence[float] | np.ndarray, counts: Sequence[float] | np.ndarray, unit: float = 100.0
+) -> Metric:
     """Return summed ``hits`` over summed ``counts``, times ``unit``."""
     rows = np.stack([np.asarray(hits, dtype=np.float64), np.asarray(counts, dtype=np.float64)], axis=1)
     return from_rows(rows, functools.partial(_ratio, unit=unit))

@@ -9,7 +9,15 @@ import numpy as np
 
 from pave.errors import InputError
 from pave.evaluation.conventions.accuracy import Match, hits, plain
-from pave.evaluation.conventions.convention import Convention, Metric, Score, Scored, checked, macro_metric, mean_metric
+from pave.evaluation.conventions.convention import (
+    Convention,
+    Metric,
+    Score,
+    Scored,
+    checked,
+    macro_metric,
+    mean_metric,
+)
 
 LEVELS = ("Novice", "Early Expert", "Intermediate Expert", "Late Expert")
 """In order of skill, which is also the order of the official class numbers."""
@@ -97,7 +105,9 @@ CONVENTIONS: Mapping[str, Mapping[str, Convention]] = {
             "strict", "this project: the answer is the level; accuracy first", _balanced(_any(strict), True)
         ),
         "reference": Convention(
-            "reference", "PAVE: the level is a substring of the prediction, case included", _balanced(_any(substring), True)
+            "reference",
+            "PAVE: the level is a substring of the prediction, case included",
+            _balanced(_any(substring), True),
         ),
         "balanced": Convention(
             "balanced",

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pave.evaluation.conventions.accuracy import hits
-from pave.evaluation.conventions.convention import Convention, Metric, Score, Scored, checked, macro_metric, mean_metric
+from pave.evaluation.conventions.convention import (
+    Convention,
+    Metric,
+    Score,
+    Scored,
+    checked,
+    macro_metric,
+    mean_metric,
+)
 from pave.evaluation.conventions.letters import before_bracket, ranked_letter
 from pave.evaluation.conventions.multiple_choice import PAVE_SOURCE, pave_letter, right_letter
 
@@ -97,8 +105,6 @@ CONVENTIONS: Mapping[str, Mapping[str, Convention]] = {
                 )
             ),
         ),
-        "pave": Convention(
-            "pave", PAVE_SOURCE, _score(lambda sample: pave_letter(sample) == right_letter(sample))
-        ),
+        "pave": Convention("pave", PAVE_SOURCE, _score(lambda sample: pave_letter(sample) == right_letter(sample))),
     }
 }

@@ -53,7 +53,7 @@ def letter_score(read: Reader) -> Score:
 
     @checked
     def score(samples: Sequence[Scored]) -> dict[str, Metric]:
-        letters = [read(sample) for sample in samples]
+        letters = _letters(read, samples)
         return {"accuracy": mean_metric(letter_hits(letters, samples)), "answered": mean_metric(_answered(letters))}
 
     return score
@@ -64,7 +64,7 @@ def answered_score(read: Reader) -> Score:
 
     @checked
     def score(samples: Sequence[Scored]) -> dict[str, Metric]:
-        letters = [read(sample) for sample in samples]
+        letters = _letters(read, samples)
         right, answered = letter_hits(letters, samples), _answered(letters)
         return {
             "accuracy": ratio_metric(right, answered),
@@ -87,6 +87,10 @@ def pave_letter(sample: Scored) -> str:
 
 
 PAVE_SOURCE = "this project: a letter where one is meant, or the text of one choice; see answer_letter"
+
+
+def _letters(read: Reader, samples: Sequence[Scored]) -> list[str]:
+    return ["" if sample.empty else read(sample) for sample in samples]
 
 
 def _answered(letters: Sequence[str]) -> list[float]:

@@ -96,8 +96,6 @@ CONVENTIONS: Mapping[str, Mapping[str, Convention]] = {
             "open-compass/VLMEvalKit vlmeval/dataset/utils/mvbench.py, without its judge",
             _score(lambda sample: vlmevalkit_match(sample.prediction, _lettered(sample))),
         ),
-        "pave": Convention(
-            "pave", PAVE_SOURCE, _score(lambda sample: pave_letter(sample) == right_letter(sample))
-        ),
+        "pave": Convention("pave", PAVE_SOURCE, _score(lambda sample: pave_letter(sample) == right_letter(sample))),
     }
 }

@@ -87,7 +87,8 @@ def _conventions(source: str, read: Callable[[Scored], str]) -> dict[str, Conven
 
 CONVENTIONS: Mapping[str, Mapping[str, Convention]] = {
     "worldsense": _conventions(
-        "lmms-eval tasks/worldsense/utils.py: any letter anywhere, A if there is none", _with_options(worldsense_letter)
+        "lmms-eval tasks/worldsense/utils.py: any letter anywhere, A if there is none",
+        _with_options(worldsense_letter),
     ),
     "omnibench": _conventions("lmms-eval tasks/omni_bench/utils.py", _omnibench),
     "egoschema": _conventions(

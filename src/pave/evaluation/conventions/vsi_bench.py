@@ -136,7 +136,9 @@ def _overall(summed: np.ndarray, kinds: Sequence[str]) -> float:
     present = [(hits[n] / counts[n], kind) for n, kind in enumerate(kinds) if counts[n]]
     if not present:
         return float("nan")
-    return 100 * float(np.mean(list(_by_type([share for share, _ in present], [kind for _, kind in present]).values())))
+    return 100 * float(
+        np.mean(list(_by_type([share for share, _ in present], [kind for _, kind in present]).values()))
+    )
 
 
 def _score(read: Callable[[str], float | None]) -> Score:
