@@ -1,8 +1,9 @@
 """Replays check vectors through the metrics: ``python -m pave.evaluation.vectors FILE``.
 
-A vectors file is a JSON list of rows ``{"benchmark", "convention", "prediction", "references", "expected"}`` under the
-names of :data:`pave.evaluation.conventions.replays.REPLAYS`. Every number must hold to the digits given; what is expected
-of a row may be part of what a metric returns. The exit code is 1 if a row fails, 2 if the file cannot be read.
+A vectors file is a JSON list of rows ``{"benchmark", "convention", "prediction", "references", "expected"}`` under
+the names of :data:`pave.evaluation.conventions.replays.REPLAYS`. Every number must hold to the digits given; what is
+expected of a row may be part of what a metric returns. The exit code is 1 if a row fails, 2 if the file cannot be
+read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What holds of every convention: order never matters, scores stay in range, rows add up, resampling is scoring anew."""
+"""Of every convention: order never matters, scores stay in range, rows add up, resampling is scoring anew."""
 
 from __future__ import annotations
 

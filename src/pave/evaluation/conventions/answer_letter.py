@@ -22,9 +22,9 @@ _LETTERED_CHOICE = re.compile(r"\s*(?:\([A-Z]\)|[A-Z][.):])\s*")
 def answer_letter(text: str, choices: Sequence[str]) -> str:
     """Return the letter that an answer means, or "" if it means none or several.
 
-    The answer may be the letter alone in any case and brackets; name it last after "answer", "option" or "choice"; start
-    with "C." or "(C)"; be a choice's text; hold one capital letter that stands alone and is neither the article "A" nor
-    denied; or hold the text of one choice. The first of these that applies decides.
+    The answer may be the letter alone in any case and brackets; name it last after "answer", "option" or "choice";
+    start with "C." or "(C)"; be a choice's text; hold one capital letter that stands alone and is neither the article
+    "A" nor denied; or hold the text of one choice. The first of these that applies decides.
 
     Args:
         text: The answer.

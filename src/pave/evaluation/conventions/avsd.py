@@ -1,7 +1,7 @@
-"""AVSD of DSTC7, DSTC8 and DSTC10: captions scores of the last answer, against six references or one.
+"""AVSD of DSTC7, DSTC8 and DSTC10: caption scores of the last answer, against six references or one.
 
-Headline is ``cider``. The challenges print scores from 0 to 1 (CIDEr 0 to 10); ``single-reference`` prints them times 100,
-as the papers that use it do. All need Java.
+Headline is ``cider``. The challenges print scores from 0 to 1 (CIDEr 0 to 10); ``single-reference`` prints them times
+100, as the papers that use it do. All need Java.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _SMALL = 1e-8
 def dstc7_filter(text: str) -> str:
     """Return a text without its words of one character.
 
-    Source: DSTC7 ``dstc7avsd_eval`` ``utils/stopword_filter.py``, whose ``data/stopwords.txt`` means to name "," and "."
-    but is read as regular expressions, in which "." is any character: "a", "i" and "2" go too.
+    Source: DSTC7 ``dstc7avsd_eval`` ``utils/stopword_filter.py``, whose ``data/stopwords.txt`` means to name "," and
+    "." but is read as regular expressions, in which "." is any character: "a", "i" and "2" go too.
     """
     return " ".join(word for word in text.split() if len(word) != 1)
 
@@ -34,13 +34,14 @@ def dstc7_filter(text: str) -> str:
 def dstc10_filter(text: str) -> str:
     """Return a text without the words "," and ".".
 
-    Source: DSTC8 ``dstc8avsd_eval`` and DSTC10 ``dstc10avsd_eval``, where the full stop is escaped. PTB drops both anyway.
+    Source: DSTC8 ``dstc8avsd_eval`` and DSTC10 ``dstc10avsd_eval``, where the full stop is escaped. PTB drops both
+    anyway.
     """
     return " ".join(word for word in text.split() if word not in (",", "."))
 
 
 def iou1(predicted: Mapping[str, Sequence[Interval]], references: Mapping[str, Sequence[Interval]]) -> float:
-    """Return the mean, over all reference intervals, of the best overlap of a predicted one; 0 where none is predicted.
+    """Return the mean over all reference intervals of the best overlap of a predicted one, 0 where there is none.
 
     Source: DSTC10 ``dstc10avsd_eval/evaluation/evaluate.py``.
     """

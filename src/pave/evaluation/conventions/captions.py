@@ -28,9 +28,9 @@ def caption_metrics(
 ) -> dict[str, Metric]:
     """Return ``bleu1`` to ``bleu4``, ``meteor``, ``rouge_l`` and ``cider``, each times ``unit``.
 
-    BLEU and METEOR are of the whole corpus: their rows are counts, and a bootstrap sums them. ROUGE-L and CIDEr are means
-    over samples. CIDEr weighs n-grams by how many samples' references of this very run hold them, and so depends on the
-    samples that are scored together; a bootstrap keeps these weights.
+    BLEU and METEOR are of the whole corpus: their rows are counts, and a bootstrap sums them. ROUGE-L and CIDEr are
+    means over samples. CIDEr weighs n-grams by how many samples' references of this very run hold them, and so
+    depends on the samples that are scored together; a bootstrap keeps these weights.
 
     Source: pycocoevalcap 1.2; METEOR 1.5 (Denkowski and Lavie 2014, section 2).
 

@@ -71,8 +71,8 @@ class Convention:
     Args:
         name: As users type it.
         source: Where the rule comes from: project, file, paper.
-        score: Samples to metrics by name; the first is the headline. It raises :class:`pave.errors.InputError` if there
-            are no samples, an id stands twice, or a sample has no reference.
+        score: Samples to metrics by name; the first is the headline. It raises :class:`pave.errors.InputError` if
+            there are no samples, an id stands twice, or a sample has no reference.
         check: Call it before any work: it raises :class:`pave.errors.InputError` if something outside Python that
             ``score`` needs, such as Java, is not there.
         group: The kind that the source counts a sample to in its break-down, or ``None``.

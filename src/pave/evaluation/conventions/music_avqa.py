@@ -13,8 +13,8 @@ from pave.evaluation.conventions.convention import Convention, Scored
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 INSTRUMENTS = tuple(
-    "accordion acoustic_guitar bagpipe banjo bassoon cello clarinet congas drum electric_bass erhu flute guzheng piano "
-    "pipa saxophone suona trumpet tuba ukulele violin xylophone".split()
+    "accordion acoustic_guitar bagpipe banjo bassoon cello clarinet congas drum electric_bass erhu flute guzheng "
+    "piano pipa saxophone suona trumpet tuba ukulele violin xylophone".split()
 )
 
 LABELS = (
@@ -45,8 +45,8 @@ def strict(prediction: str, reference: str) -> bool:
 def closed_set(prediction: str) -> str | None:
     """Return the one of :data:`LABELS` that a prediction names, or ``None`` if it names none or several.
 
-    Source: this project, for the official task of 42 classes. Labels are whole words; an underscore may be a space and a
-    number may be digits; "more than ten" is not also "ten". Saying the same label twice is saying one.
+    Source: this project, for the official task of 42 classes. Labels are whole words; an underscore may be a space
+    and a number may be digits; "more than ten" is not also "ten". Saying the same label twice is saying one.
     """
     words = " ".join(re.findall(r"\w+", prediction.lower().replace("_", " ")))
     found = {_NAMES[match] for match in _LABEL.findall(words)}

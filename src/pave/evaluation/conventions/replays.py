@@ -1,8 +1,8 @@
 """Which function answers which check vector: (benchmark, convention) of a vectors file to a call on its inputs.
 
 A row of such a file has ``benchmark``, ``convention``, ``prediction``, mostly ``references`` or ``options``, and
-``expected``. Rows of one sample go to the rule itself, so that they show what its source does with an empty answer too;
-rows of several go through the scorers.
+``expected``. Rows of one sample go to the rule itself, so that they show what its source does with an empty answer
+too; rows of several go through the scorers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """ScanQA: four projects' ways to score the same answers.
 
-All return, in percent, ``em`` first (exact match), then what else the project reports: ``em_refined``, ``f_value``, and
-``bleu1`` to ``bleu4``, ``meteor``, ``rouge_l`` and ``cider``, which need Java. An empty prediction counts as wrong, also
-where its source lets it match anything.
+All return, in percent, ``em`` first (exact match), then what else the project reports: ``em_refined``, ``f_value``,
+and ``bleu1`` to ``bleu4``, ``meteor``, ``rouge_l`` and ``cider``, which need Java. An empty prediction counts as
+wrong, also where its source lets it match anything.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def without_full_stops(prediction: str) -> str:
 def unigram_f(prediction: str, references: Sequence[str]) -> float:
     """Return the best F value, over references, of the lemmatised words in common.
 
-    Source: ATR-DBI/ScanQA ``scripts/score.py``. Precision and recall are shares of words that occur at all on the other
-    side, so that a repeated word counts each time.
+    Source: ATR-DBI/ScanQA ``scripts/score.py``. Precision and recall are shares of words that occur at all on the
+    other side, so that a repeated word counts each time.
     """
     return max(_shared_words(prediction, text) for text in references)
 

@@ -1,7 +1,7 @@
 """Singular of English nouns by WordNet 3.0, of which the one-word nouns and their irregular forms are shipped.
 
-``wordnet_nouns/nouns.txt.gz`` is derived from WordNet's ``index.noun`` and ``noun.exc``: nouns one a line, a blank line,
-then irregular forms with what they are forms of. Its licence stands beside it.
+``wordnet_nouns/nouns.txt.gz`` is derived from WordNet's ``index.noun`` and ``noun.exc``: nouns one a line, a blank
+line, then irregular forms with what they are forms of. Its licence stands beside it.
 """
 
 from __future__ import annotations
