@@ -27,8 +27,8 @@ from .samples import needs_java, scored, several
         ("it’s an old chai", "its old chair"),
         ("0 or none", "zero or zero"),
         ("at 5 o'   clock", "at five o'clock"),
-        ("two \n", "two \n"),
-        ("a an the table", "the table"),
+        ("two \n", "two\n"),
+        ("a a the table", "a table"),
         ("chair3 of room12", "chair of room12"),
     ],
 )
@@ -87,7 +87,7 @@ def test_four_conventions_differ_on_the_same_answers() -> None:
         [
             ("chair", ["brown chair", "chair"]),
             ("A desk.", ["desk"]),
-            ("left of the table, near it", ["left of table, near it"]),
+            ("left of the table, near it", ["left of table near it"]),
             ("two lamps", ["2 lamps"]),
         ]
     )
@@ -95,7 +95,7 @@ def test_four_conventions_differ_on_the_same_answers() -> None:
         name: get("scanqa", name).score(samples)["em"].value
         for name in ("pave-reference", "leo", "video3d", "official")
     }
-    assert em == {"pave-reference": 100.0, "leo": 75.0, "video3d": 25.0, "official": 25.0}
+    assert em == {"pave-reference": 75.0, "leo": 50.0, "video3d": 25.0, "official": 25.0}
     metrics = get("scanqa", "official").score(samples)
     assert list(metrics)[:2] == ["em", "f_value"]
     cider = {name: get("scanqa", name).score(samples)["cider"].value for name in em}
