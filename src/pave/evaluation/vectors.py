@@ -146,7 +146,7 @@ def _difference(expected: Any, found: Any, short: int, place: str) -> str:
         return "" if close else f"{place}: expected {expected}, found {found}".lstrip(": ")
     else:
         return "" if expected == found else f"{place}: expected {expected!r}, found {found!r}".lstrip(": ")
-    differences = (_difference(*both, short, f"{place}.{key}".lstrip(".")) for key, *both in pairs)
+    differences = (_difference(one, other, short, f"{place}.{key}".lstrip(".")) for key, one, other in pairs)
     return next(filter(None, differences), "")
 
 

@@ -80,11 +80,8 @@ def official_scores(
     exo = np.asarray(prediction["exo_model_predictions"], dtype=np.float64)
     if exo.shape != (len(ego), EXO_VIEWS, len(LEVELS)):
         raise InputError(f"exo_model_predictions has shape {exo.shape}; it must be ({len(ego)}, 4 views, 4 levels)")
-    scores = {
-        "ego": lambda: ego,
-        "exo": lambda: _softmax(exo).mean(axis=1),
-        "combined": lambda: _softmax(np.concatenate([ego[:, None], exo], axis=1)).mean(axis=1),
-    }[view]()
+    cameras = {"ego": ego[:, None], "exo": exo, "combined": np.concatenate([ego[:, None], exo], axis=1)}[view]
+    scores = ego if view == "ego" else _softmax(cameras).mean(axis=1)
     right = scores.argmax(axis=1) == np.asarray(truth["gt_annotations"])
     names = np.asarray(truth["scenario_names"])
     return {

@@ -31,8 +31,8 @@ def find_java() -> str:
     java = shutil.which("java")
     if java is None:
         raise InputError(
-            "caption scores (BLEU, METEOR, ROUGE-L, CIDEr) need Java, and no 'java' is on PATH; install a runtime such "
-            "as default-jre-headless"
+            "caption scores (BLEU, METEOR, ROUGE-L, CIDEr) need Java, and no 'java' is on PATH; install a runtime "
+            "such as default-jre-headless"
         )
     return java
 

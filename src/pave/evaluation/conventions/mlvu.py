@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from pave.evaluation.conventions.accuracy import hits
 from pave.evaluation.conventions.convention import (
     Convention,
@@ -58,12 +60,12 @@ def extract_scores(reply: str) -> list[float]:
     return scores
 
 
-def averages(hits: Sequence[float], tasks: Sequence[str]) -> dict[str, Metric]:
+def averages(right: Sequence[float] | np.ndarray, tasks: Sequence[str]) -> dict[str, Metric]:
     """Return ``m_avg``, over tasks, and ``accuracy``, over questions.
 
     Sources: the first JUNJIE99/MLVU and lmms-eval since 0.3 (2025-02-27), the second VLMEvalKit and lmms-eval 0.2.
     """
-    return {"m_avg": macro_metric(hits, tasks), "accuracy": mean_metric(hits)}
+    return {"m_avg": macro_metric(right, tasks), "accuracy": mean_metric(right)}
 
 
 def _score(match: Callable[[Scored], bool], pooled: bool = False) -> Score:

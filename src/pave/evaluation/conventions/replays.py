@@ -99,7 +99,7 @@ def _avsd(name: str, filtered: Callable[[str], str] = str, first: bool = False, 
     scores = _convention("avsd", name, unit, first)
 
     def replay(row: Row) -> dict[str, Any]:
-        report = scores(row)
+        report: dict[str, Any] = scores(row)
         tokens = ptb_tokenise([filtered(text) for text in row["prediction"].values()])
         report["tokenized_prediction"] = {key: [text] for key, text in zip(row["prediction"], tokens, strict=True)}
         return report

@@ -7,6 +7,7 @@ wrong, also where its source lets it match anything.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from pave.evaluation.conventions.accuracy import hits
@@ -114,10 +115,11 @@ def _captions(
 
 
 def _matches(samples: Sequence[Scored], **rules: Callable[[str, Sequence[str]], bool]) -> dict[str, Metric]:
-    return {
-        name: mean_metric(hits(lambda sample, rule=rule: rule(sample.prediction, sample.references), samples))
-        for name, rule in rules.items()
-    }
+    return {name: mean_metric(hits(functools.partial(_match, rule), samples)) for name, rule in rules.items()}
+
+
+def _match(rule: Callable[[str, Sequence[str]], bool], sample: Scored) -> bool:
+    return rule(sample.prediction, sample.references)
 
 
 @checked
