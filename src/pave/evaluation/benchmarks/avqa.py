@@ -61,6 +61,6 @@ BENCHMARK = make_benchmark(
         channels=("audio", "frames"),
     ),
     title="AVQA",
-    conventions=("letter", "reference"),
+    conventions=("pave", "reference"),
     max_new_tokens=1024,
 )

@@ -6,12 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from pave.data.jsonl import SAMPLES_FILE
+from pave.data.jsonl import CHANNELS, SAMPLES_FILE
 from pave.errors import InputError
 from pave.evaluation.benchmarks.benchmark import PrepareConfig
 from pave.evaluation.benchmarks.prepare import Preparation, Split, make_benchmark
 from pave.evaluation.benchmarks.raw import Entry, RawFiles
-from pave.evaluation.benchmarks.rows import Media, Place, Row, places
+from pave.evaluation.benchmarks.rows import Media, Row, places
 
 KEPT = ("track", "form", "answer", "blind", "seed")
 
@@ -32,25 +32,23 @@ def read(raw: RawFiles, config: PrepareConfig) -> Iterable[Row]:
 
 def _row(entry: Entry) -> Row:
     video, answer = entry.text("video"), entry.text("answer")
-    side = {name: file for name, file in (entry.get("side") or {}).items() if file is not None and file != video}
+    named = entry.get("side") or {}
+    # Only sound and frames are ever in the film itself.
+    side = {name: places(named[name]) if named.get(name) else () for name in CHANNELS if named.get(name) != video}
     return Row(
         id=entry.text("id"),
         question=entry.value("messages")[0]["content"],
         messages=entry.value("messages"),
-        media=Media(video.rsplit("/", 1)[-1].rsplit(".", 1)[0], places(video), _side(side)),
+        media=Media(video.rsplit("/", 1)[-1].rsplit(".", 1)[0], places(video), side),
         references=(answer,),
         category=entry.text("form"),
         fields={name: entry.value(name) for name in KEPT},
     )
 
 
-def _side(files: dict[str, str]) -> dict[str, tuple[Place, ...]]:
-    return {channel: places(file) for channel, file in files.items()}
-
-
 BENCHMARK = make_benchmark(
-    Preparation("blindspot", {"test": Split(read)}, prompts=("reference",), channels=("audio", "frames")),
+    Preparation("blindspot", {"test": Split(read)}, prompts=("reference",), channels=CHANNELS),
     title="BlindSpot",
-    conventions=("blindspot",),
+    conventions=("exact",),
     max_new_tokens=16,
 )

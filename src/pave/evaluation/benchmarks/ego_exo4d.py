@@ -19,9 +19,9 @@ VIEWS = 4
 """Other cameras that the official scorer wants."""
 
 TASK = (
-    "In this video, a human is performing an activity. Your goal is to evaluate the human's skill level based on their "
-    "technique, consistency, and overall execution of the activity. You will classify the performance into one of the "
-    "following levels: {levels} Example Output: Early Expert"
+    "In this video, a human is performing an activity. Your goal is to evaluate the human's skill level based on "
+    "their technique, consistency, and overall execution of the activity. You will classify the performance into one "
+    "of the following levels: {levels} Example Output: Early Expert"
 )
 PROMPTS = {
     "reference": TASK.format(

@@ -84,8 +84,8 @@ class MediaFinder:
             return (None, [wanted]) if feature is None else (self._written(_one(feature, wanted)), [])
         if media.cameras and channel == "views":
             return self._views(media)
-        own = media.side.get(channel, ())
-        path = self._first(own) if own else video
+        own = media.side.get(channel)
+        path = video if own is None else self._first(own)
         if path is not None:
             return self._written(path), []
         return None, [own[0].path] if own else []

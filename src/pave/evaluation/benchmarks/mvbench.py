@@ -106,7 +106,7 @@ def _media(entry: Entry, task: Task) -> Media:
     video = PurePosixPath(entry.text("video"))
     if not task.cut or "start" not in entry:
         folders = [task.folder] if task.whole is None else [task.folder, task.whole]
-        names = [str(video)] if task.folder != "ssv2_video_mp4" else [str(video.with_suffix(".mp4")), str(video)]
+        names = dict.fromkeys([str(video), str(video.with_suffix(".mp4"))])
         return Media(video.stem, _places(*(f"{folder}/{name}" for folder in folders for name in names)))
     # Films that are cut bear the numbers of the annotation, digit by digit.
     bounds = f"{entry.value('start')}_{entry.value('end')}"
@@ -114,7 +114,7 @@ def _media(entry: Entry, task: Task) -> Media:
     cut = f"{stem}_{bounds}"
     return Media(
         name=cut,
-        video=_places(f"{task.folder}/{cut}.mp4"),
+        video=_places(f"{task.folder}/{cut}.mp4", f"{task.folder}/{video}"),
         film=Film(
             _places(f"{task.whole}/{video}"),
             start_sec=entry.seconds("start"),
@@ -138,6 +138,6 @@ BENCHMARK = make_benchmark(
         options=("films",),
     ),
     title="MVBench",
-    conventions=("official", "lmms-eval", "reference", "letter"),
+    conventions=("lmms-eval", "reference", "official", "vlmevalkit", "pave"),
     max_new_tokens=16,
 )

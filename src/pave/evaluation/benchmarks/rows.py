@@ -32,7 +32,7 @@ class Film:
         sources: A longer video to cut, or a folder of pictures named by numbers.
         start_sec: Where it begins in that.
         end_sec: Where it ends; ``None`` for the end.
-        pictures_per_sec: Of a folder of pictures: number ``n`` is shown from ``(n - first_number) / pictures_per_sec``.
+        pictures_per_sec: Of a folder of pictures: number n is shown from ``(n - first_number) / pictures_per_sec``.
         first_number: Number of the picture at second 0.
     """
 
@@ -50,7 +50,8 @@ class Media:
     Args:
         name: By which its feature files go, and its film if one is made.
         video: Places of the video.
-        side: Places of each side channel; none for a channel that is in the video itself.
+        side: Places of each side channel, none where there is no such medium; a channel that is not named is in the
+            video itself.
         cameras: Places of each other camera's video, which together are the channel ``views``.
         film: How the video is made where no place has it.
     """

@@ -11,8 +11,8 @@ PICTURES_PER_SEC = 30.0
 def scene_media(scene: str) -> Media:
     """Return where a scene's film and its RGB-D recording may lie.
 
-    A film is best; the paper's folder of 32 posed pictures works under ``preset: reference``; a film can be made of the
-    exported colour pictures.
+    A film is best; the paper's folder of 32 posed pictures works under ``preset: reference``; a film can be made of
+    the exported colour pictures.
     """
     films = (f"{folder}{scene}.mp4" for folder in ("", "videos/", f"scans/{scene}/", f"{scene}/"))
     pictures = (f"{folder}{scene}" for folder in ("posed_images_new/", "posed_images/"))

@@ -13,7 +13,7 @@ from pave.media.reference_frames import evenly_numbered
 
 TIMES = re.compile(r"(\d+):(\d+):(\d+)[,.](\d+)\s*-->\s*(\d+):(\d+):(\d+)[,.](\d+)")
 TEXT = re.compile(r'<font color="white" size=".72c">(.*?)</font>')
-"""How the published files mark what is shown; of a block only the first such row counts, and one without is left out."""
+"""How the published files mark what is shown; of a block only the first such row counts, and none without it."""
 
 NONE = "No subtitles available"
 

@@ -135,6 +135,6 @@ BENCHMARK = make_benchmark(
         options=("frames",),
     ),
     title="Video-MME",
-    conventions=("official", "lmms-eval", "lmms-eval-2026", "reference", "letter"),
+    conventions=("lmms-eval-0.7", "lmms-eval-0.3", "reference", "official", "vlmevalkit", "pave"),
     max_new_tokens=16,
 )
