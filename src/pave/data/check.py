@@ -90,7 +90,7 @@ def check(train: Sequence[Sample], test: Sequence[Sample], kinds: Sequence[str] 
     """
     overlaps = []
     train_media, test_media = _media(train), _media(test)
-    contents = _contents(train_media, test_media)
+    contents = _contents(train_media, test_media) if "media" in kinds else {}
     if "media" in kinds:
         overlaps.append(_overlap(SAME_PATH, train_media, test_media))
         elsewhere = {path: ids for path, ids in test_media.items() if path not in train_media}

@@ -12,9 +12,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pave.evaluation.benchmarks import registry
+from pave.evaluation.benchmarks.benchmark import PrepareConfig
+from pave.evaluation.benchmarks.manifest import Manifest
 from tests.media.writing import grey_frames, write_media
 
 SECONDS = 2.0
+
+
+def prepared(name: str, raw: Path, out: Path, **options: Any) -> tuple[Manifest, list[dict[str, Any]]]:
+    """Prepare a benchmark from a part of its files; return the manifest and the lines of ``samples.jsonl``."""
+    manifest = registry.get(name).prepare(PrepareConfig(raw, out, **{"any_count": True, **options}))
+    return manifest, [json.loads(line) for line in (out / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def write_json(path: Path, content: Any) -> Path:

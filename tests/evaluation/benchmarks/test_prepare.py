@@ -13,8 +13,8 @@ from pave.data.jsonl import read_samples
 from pave.errors import InputError
 from pave.evaluation.benchmarks import registry
 from pave.evaluation.benchmarks.benchmark import Benchmark, PrepareConfig
-from pave.evaluation.benchmarks.manifest import Manifest, read_manifest
-from tests.evaluation.benchmarks.raw_files import WRITERS, mvbench, write_json
+from pave.evaluation.benchmarks.manifest import read_manifest
+from tests.evaluation.benchmarks.raw_files import WRITERS, mvbench, prepared, write_json
 
 NAMES = sorted(WRITERS)
 
@@ -26,11 +26,6 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, write in WRITERS.items():
         write(folder / name)
     return folder
-
-
-def prepared(name: str, raw: Path, out: Path, **options: Any) -> tuple[Manifest, list[dict[str, Any]]]:
-    manifest = registry.get(name).prepare(PrepareConfig(raw, out, **{"any_count": True, **options}))
-    return manifest, [json.loads(line) for line in (out / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def splits() -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pave.errors import InputError
 from pave.evaluation.benchmarks.rows import Film
+from pave.media.probe import probe
 from pave.media.reference_frames import frame_times_sec
 from pave.media.video import stream_frames
 
@@ -38,7 +39,7 @@ def write_film(film: Film, source: Path, path: Path) -> None:
         raise InputError(f"{source}: shows nothing between {film.start_sec:g} s and {end}; check the annotation")
     size = first[1].shape[1] // 2 * 2, first[1].shape[0] // 2 * 2
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=round(film.pictures_per_sec))
+        stream = container.add_stream("libx264", rate=_rate(film, source))
         stream.width, stream.height = size
         stream.pix_fmt, stream.options = "yuv420p", {**QUALITY, "threads": "1"}
         stream.codec_context.time_base = CLOCK
@@ -51,6 +52,12 @@ def write_film(film: Film, source: Path, path: Path) -> None:
             frame.pts, frame.time_base = round((time_sec - first[0]) / CLOCK), CLOCK
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def _rate(film: Film, source: Path) -> Fraction:
+    """Return the frames a second that decide how long the last one is shown."""
+    rate = film.pictures_per_sec if source.is_dir() else probe(source).frame_rate
+    return Fraction(rate).limit_denominator(1001)
 
 
 def _chained(

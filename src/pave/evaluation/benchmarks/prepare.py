@@ -133,16 +133,17 @@ class Preparation:
         names = [*split.categories, *sorted(set(found) - set(split.categories))]
         official = {} if config.duplicate_audio else split.categories
         counts = {name: Count(found[name], official.get(name, 0 if official else None)) for name in names}
-        for name, count in counts.items():
-            if count.official is None or count.found == count.official:
-                continue
-            differs = (
-                f"{config.raw}: {count.found:,} samples of {name!r} in split {config.split}; "
-                f"the official files have {count.official:,}"
-            )
-            if split.firm and not config.any_count:
-                raise InputError(f"{differs}: get those, or take these as they are with --any-count")
-            logger.warning("%s", differs)
+        others = {name: count for name, count in counts.items() if count.official not in (None, count.found)}
+        if not others:
+            return counts
+        name, first = next(iter(others.items()))
+        differs = (
+            f"{config.raw}: {first.found:,} samples of {name!r} in split {config.split}; "
+            f"the official files have {first.official:,}"
+        )
+        if split.firm and not config.any_count:
+            raise InputError(f"{differs}: get those, or take these as they are with --any-count")
+        logger.warning("%s; %d categories differ in all, see the manifest", differs, len(others))
         return counts
 
     def _samples(
