@@ -1,0 +1,113 @@
+"""``pave data``: what it prints, and that it refuses on one line with exit code 2 and writes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pave.cli import main
+from tests.evaluation.benchmarks.raw_files import avqa, avsd, blindspot, music_avqa
+
+
+def call(*arguments: object) -> int:
+    return main(["data", *map(str, arguments)])
+
+
+def result(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    assert call(*arguments, "--json") == 0
+    loaded: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return loaded
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert call(*arguments) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.strip().splitlines()
+    assert captured.out == "" and line.startswith("pave: ")
+    return line
+
+
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    found = result(capsys, "list")["benchmarks"]
+    assert found["avsd"]["splits"]["dstc10"] == 1804 and found["video-mme"]["max_new_tokens"] == 16
+    assert call("list") == 0
+    out = capsys.readouterr().out
+    assert "mlvu: MLVU (dev)" in out and "dev (2,175)" in out and "conventions: " in out
+
+
+class TestPrepare:
+    def test_manifest(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        raw, out = music_avqa(tmp_path / "raw"), tmp_path / "out"
+        options = ("--raw", raw, "--out", out, "--split", "train", "--duplicate-audio", "--channels", "audio")
+        found = result(capsys, "prepare", "music-avqa", *options)
+        assert (found["samples"]["found"], found["missing"], found["channels"]) == (5, 1, {"audio": 4})
+        assert found["options"] == {"duplicate_audio": True}
+        written = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+        assert written["benchmark"] == "music-avqa" and written["missing"][0]["id"] == "9"
+
+    def test_what_a_person_reads(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        raw = avsd(tmp_path / "raw")
+        assert call("prepare", "avsd", "--raw", raw, "--out", tmp_path / "out", "--any-count") == 0
+        out = capsys.readouterr().out
+        assert "avsd dstc7, 2 of 1,710 samples" in out and "turn 2: 1 of 380" in out
+        assert "lacking media: 1, each by name in manifest.json" in out
+
+    def test_features(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "pt").mkdir()
+        raw, features = avqa(tmp_path / "raw"), f"audio={tmp_path / 'pt'}"
+        found = result(capsys, "prepare", "avqa", "--raw", raw, "--out", tmp_path / "out", "--features", features)
+        assert found["channels"] == {"audio": 0, "frames": 1}
+
+    def test_another_version(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        raw = music_avqa(tmp_path / "raw")
+        line = refused(capsys, "prepare", "music-avqa", "--raw", raw, "--out", tmp_path / "out")
+        assert "avqa-test.json: holds 3 questions; the official file has 9,129: get that one" in line
+        assert not (tmp_path / "out").exists()
+
+    def test_an_unknown_benchmark(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        line = refused(capsys, "prepare", "musicavqa", "--raw", tmp_path, "--out", tmp_path / "out")
+        assert "unknown benchmark 'musicavqa'" in line and "did you mean 'music-avqa'" in line
+
+
+class TestCheck:
+    def test_shared(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        sets = blindspot(tmp_path / "train"), blindspot(tmp_path / "test")
+        found = result(capsys, "check", sets[0], "--against", sets[1])
+        counts = {overlap["kind"]: overlap["test_samples"] for overlap in found["overlaps"]}
+        assert found["found"] and counts["same path"] == 0 and counts["same content under another path"] == 1
+        assert counts["same question about the same video"] == 1
+        assert call("check", sets[0], "--against", sets[1], "--kinds", "media") == 0
+        out = capsys.readouterr().out
+        assert "same content under another path: 1, in 1 training and 1 test samples" in out
+        assert "000000.mp4: hear-1-000000 and hear-1-000000" in out and "same question" not in out
+
+    def test_strict(self, tmp_path: Path) -> None:
+        sets = blindspot(tmp_path / "train"), blindspot(tmp_path / "test")
+        with pytest.raises(SystemExit) as stopped:
+            call("check", *sets, "--against", sets[1], "--strict")
+        assert stopped.value.code == 1
+
+    def test_strict_and_clean(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        train, test = blindspot(tmp_path / "train"), tmp_path / "test"
+        test.mkdir()
+        line = {"id": "a", "video": None, "messages": [{"role": "user", "content": "Another question?"}]}
+        (test / "samples.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+        assert not result(capsys, "check", train, "--against", test, "--strict")["found"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["nowhere", "--against", "nowhere"], "nowhere: no such file"),
+            (["--against", "nowhere"], "train"),
+            (["nowhere", "--against", "nowhere", "--kinds", "medium"], "unknown kind 'medium'; known: media"),
+        ],
+    )
+    def test_refused(self, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert message in refused(capsys, "check", *arguments)
+
+
+def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "unknown command 'prepar'" in refused(capsys, "prepar")
