@@ -16,6 +16,8 @@ COMMANDS = {
     "ask": "ask a question about a video, with or without patches",
     "train": "train a patch from a YAML file",
     "eval": "score a base and its patches on a data set",
+    "score": "score old responses again, without the model",
+    "report": "one HTML page from evaluation results",
     "extract": "run encoders over a data set once, into a feature store",
     "info": "count parameters and FLOPs of base, patch, LoRA and encoder",
     "convert": "read and write the reference's checkpoints, bases and annotations",
