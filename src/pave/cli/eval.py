@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -84,26 +85,33 @@ def run(
         shard=_shard(shard),
         skip_missing=skip_missing,
     )
-    found = _probed(config) if probe else _evaluated(config) if compare is None else _compared(config, compare)
-    _show(found, json)
+    if probe:
+        _probe(config, json)
+    elif compare is not None:
+        _compare(config, compare, json)
+    else:
+        _evaluate(config, json)
 
 
-def _evaluated(config: EvalConfig) -> Any:
+def _evaluate(config: EvalConfig, json: bool) -> None:
+    from pave.cli.eval_tables import print_result
     from pave.evaluation.run import run_evaluation
 
-    return run_evaluation(config)
+    _show(run_evaluation(config), print_result, json)
 
 
-def _compared(config: EvalConfig, compare: str) -> Any:
+def _compare(config: EvalConfig, compare: str, json: bool) -> None:
+    from pave.cli.eval_tables import print_comparison
     from pave.evaluation.compare import Contender, run_comparison
 
-    return run_comparison(config, [Contender.parse(text) for text in compare.split(",")])
+    _show(run_comparison(config, [Contender.parse(text) for text in compare.split(",")]), print_comparison, json)
 
 
-def _probed(config: EvalConfig) -> Any:
+def _probe(config: EvalConfig, json: bool) -> None:
+    from pave.cli.eval_tables import print_probe
     from pave.evaluation.probe import run_probe
 
-    return run_probe(config)
+    _show(run_probe(config), print_probe, json)
 
 
 def _patches(compare: str | None) -> tuple[str, ...]:
@@ -123,16 +131,14 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(number), int(count)
 
 
-def _show(found: Any, json: bool) -> None:
+def _show(found: Any, printer: Callable[[Any], None], json: bool) -> None:
     from accelerate import PartialState
-
-    from pave.cli.eval_tables import print_found
 
     if not PartialState().is_main_process:
         return
-    if found is None:
-        print_json({"finished": False}) if json else print("this part is done; the result comes with the last part")
+    if found is not None:
+        print_json(found.to_dict()) if json else printer(found)
     elif json:
-        print_json(found.to_dict())
+        print_json({"finished": False})
     else:
-        print_found(found)
+        print("this part is done; the result comes with the last part")

@@ -3,57 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import singledispatch
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pave.evaluation.compare import Comparison
-from pave.evaluation.probe import Probe
-from pave.evaluation.result import EvalResult
+if TYPE_CHECKING:
+    from pave.evaluation.compare import Comparison
+    from pave.evaluation.probe import Probe
+    from pave.evaluation.result import EvalResult
 
 
-@singledispatch
-def print_found(found: Any) -> None:
-    """Print what was found."""
-    raise TypeError(f"nothing is known of {type(found).__name__}")
-
-
-@print_found.register
-def _(found: EvalResult) -> None:
+def print_result(found: EvalResult) -> None:
+    """Print the scores of a model."""
     print_scores(found.to_dict(), " + ".join([found.base, *found.patches]))
 
 
-@print_found.register
-def _(found: Comparison) -> None:
+def print_comparison(found: Comparison) -> None:
+    """Print the scores of several models, and their differences."""
     for name, result in found.results.items():
         print_scores(result.to_dict(), name)
     rows = [
-        (
-            f"{difference.model} - {difference.than}",
-            difference.metric,
-            *_figures(difference.value, difference.interval),
-        )
-        for difference in found.differences
+        (f"{pair.model} - {pair.than}", pair.metric, *_figures(pair.value, pair.interval))
+        for pair in found.differences
     ]
     _print("differences, paired over the same videos", ("", "metric", "difference", "95 % interval"), rows)
 
 
-@print_found.register
-def _(found: Probe) -> None:
+def print_probe(found: Probe) -> None:
+    """Print what a probe found, and what it says against the patch."""
     rows = []
     for row in found.rows:
         drop = ("", "") if row.drop is None or row.drop_interval is None else _figures(row.drop, row.drop_interval)
         rows.append((row.name, *_figures(row.value, row.interval), *drop, str(row.n)))
     headings = ("channel", found.rows[0].metric, "95 % interval", "real better by", "95 % interval", "samples")
     _print("does it use its channel?", headings, rows)
-    console = Console()
     for name, reason in found.left_out.items():
-        console.print(f"left out: {name} ({reason})")
-    for warning in found.warnings:
-        console.print(f"[bold]warning:[/bold] {warning}")
+        Console().print(f"left out: {name} ({reason})")
 
 
 def print_scores(found: Mapping[str, Any], title: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -16,17 +15,17 @@ from pave.checkpoint import locate_patch, read_preprocessing, read_spec
 from pave.data.processor import PaveProcessor
 from pave.errors import InputError
 from pave.evaluation.config import EvalConfig
-from pave.evaluation.folder import ResultFolder
+from pave.evaluation.folder import COMPARISON_FILE, ResultFolder, folder_name
+from pave.evaluation.questions import read_questions
 from pave.evaluation.responses import Response
 from pave.evaluation.result import EvalResult
-from pave.evaluation.run import answer_and_score, asker_for, own_shard, read_questions, scoring_for, settled
+from pave.evaluation.run import answer_and_score, asker_for, own_shard, scoring_for, settled
 from pave.evaluation.scoring import Scoring, clusters_of, kept, metrics_of
 from pave.evaluation.statistics import paired_interval
 from pave.files import write_whole
 from pave.model import PaveModel
 from pave.training.train import DTYPES
 
-COMPARISON_FILE = "comparison.json"
 BASE, LORA, PATCH = "base", "lora", "patch"
 
 
@@ -187,11 +186,6 @@ def paired(
         for name, metric in metrics.items()
         if name in baseline
     ]
-
-
-def folder_name(number: int, name: str) -> str:
-    """Return a name for a folder: the number keeps apart what letters cannot."""
-    return f"{number}-{re.sub(r'[^A-Za-z0-9.]+', '-', name).strip('-')}"
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from pave.files import write_whole
 RUN_FILE = "run.json"
 RESULT_FILE = "result.json"
 RESPONSES_FILE = "responses.jsonl"
+COMPARISON_FILE = "comparison.json"
+PROBE_FILE, PLOT_FILE = "probe.json", "probe.png"
 SHOWN_DIFFERENCES = 3
 
 Shard = tuple[int, int]
@@ -87,3 +90,8 @@ def differences(before: Any, now: Any, place: str = "") -> Iterator[str]:
 def _short(value: Any, most: int = 60) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= most else text[:most] + "..."
+
+
+def folder_name(number: int, name: str) -> str:
+    """Return a name for a folder: the number keeps apart what letters cannot."""
+    return f"{number}-{re.sub(r'[^A-Za-z0-9.]+', '-', name).strip('-')}"

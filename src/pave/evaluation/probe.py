@@ -14,18 +14,18 @@ from pave.data.window import MediaWindow
 from pave.errors import InputError
 from pave.evaluation.alterations import AlteredMedia, noise, same_answer_donors, shifted, shuffled_donors, zeroed
 from pave.evaluation.asking import Asker, Media
-from pave.evaluation.compare import Difference, folder_name, paired, write_json
+from pave.evaluation.compare import Difference, paired, write_json
 from pave.evaluation.config import EvalConfig
-from pave.evaluation.folder import ResultFolder
+from pave.evaluation.folder import PLOT_FILE, PROBE_FILE, ResultFolder, folder_name
+from pave.evaluation.probe_plot import REAL, ProbeRow, write_plot
+from pave.evaluation.questions import Questions, read_questions
 from pave.evaluation.result import EvalResult
 from pave.evaluation.run import (
-    Questions,
     answer_and_score,
     asker_for,
     channels_of,
     load_model,
     own_shard,
-    read_questions,
     scoring_for,
     settled,
 )
@@ -34,8 +34,7 @@ from pave.types import Sample
 
 logger = logging.getLogger(__name__)
 
-PROBE_FILE, PLOT_FILE = "probe.json", "probe.png"
-REAL, ZEROED, SHUFFLED, SAME_ANSWER, NOISE = "real", "zeroed", "shuffled", "other clip, same answer", "noise"
+ZEROED, SHUFFLED, SAME_ANSWER, NOISE = "zeroed", "shuffled", "other clip, same answer", "noise"
 SHIFTS_SEC = (-5, -2, -1, 1, 2, 5)
 
 
@@ -52,29 +51,6 @@ class Variant:
     name: str
     media: Media
     samples: Sequence[Sample]
-
-
-@dataclass(frozen=True)
-class ProbeRow:
-    """What was found with one variant.
-
-    Args:
-        name: The variant.
-        metric: Name of the headline metric.
-        value: Its value.
-        interval: Its 95 % interval.
-        n: Samples.
-        drop: How much better the real channel is on the same samples; ``None`` for the real one itself.
-        drop_interval: 95 % interval of the drop, by paired bootstrap over videos.
-    """
-
-    name: str
-    metric: str
-    value: float
-    interval: tuple[float, float]
-    n: int
-    drop: float | None = None
-    drop_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -221,8 +197,6 @@ def _keep(probe: Probe, config: EvalConfig) -> None:
     for warning in probe.warnings:
         logger.warning("%s", warning)
     if config.out is not None:
-        from pave.evaluation.probe_plot import write_plot
-
         write_json(config.out / PROBE_FILE, probe.to_dict())
         write_plot(config.out / PLOT_FILE, probe.rows, probe.chance)
     sources = [patch for patch in config.patches if Path(patch).is_dir()]

@@ -1,20 +1,42 @@
-"""The plot of a probe: one bar a variant, with its interval."""
+"""The table of a probe, and its plot: one bar a variant, with its interval."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from matplotlib.figure import Figure
+from typing import Literal
 
 from pave.files import whole_file
 
-if TYPE_CHECKING:
-    from pave.evaluation.probe import ProbeRow
+REAL = "real"
+"""Name of the variant in which nothing is altered."""
 
 REAL_COLOUR, ALTERED_COLOUR = "#0b7a75", "#8b909b"
+
+
+@dataclass(frozen=True)
+class ProbeRow:
+    """What was found with one variant.
+
+    Args:
+        name: The variant.
+        metric: Name of the headline metric.
+        value: Its value.
+        interval: Its 95 % interval.
+        n: Samples.
+        drop: How much better the real channel is on the same samples; ``None`` for the real one itself.
+        drop_interval: 95 % interval of the drop, by paired bootstrap over videos.
+    """
+
+    name: str
+    metric: str
+    value: float
+    interval: tuple[float, float]
+    n: int
+    drop: float | None = None
+    drop_interval: tuple[float, float] | None = None
 
 
 def write_plot(path: Path, rows: Sequence[ProbeRow], chance: float | None) -> None:
@@ -25,6 +47,8 @@ def write_plot(path: Path, rows: Sequence[ProbeRow], chance: float | None) -> No
 
 def drawn(rows: Sequence[ProbeRow], chance: float | None, kind: Literal["png", "svg"]) -> bytes:
     """Return the plot as a file's content; the same rows give the same bytes."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 0.36 * len(rows) + 1), layout="constrained")
     axes = figure.add_subplot()
     places = list(range(len(rows)))

@@ -10,8 +10,8 @@ from typing import Any
 from pave.data.jsonl import read_samples
 from pave.errors import InputError, nearest
 from pave.evaluation.folder import RESPONSES_FILE
+from pave.evaluation.questions import with_references
 from pave.evaluation.responses import Response, read_responses, response_to
-from pave.evaluation.run import with_references
 from pave.evaluation.scoring import score, scoring_of
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from accelerate import PartialState
 
 from pave.data.cache import MediaCache, fill_cache
-from pave.data.jsonl import read_samples
 from pave.data.processor import PaveProcessor
 from pave.data.side import SideReader
 from pave.data.stored import StoredVideos, open_store
@@ -20,7 +19,8 @@ from pave.evaluation.collect import collect
 from pave.evaluation.config import EvalConfig, EvalSettings
 from pave.evaluation.facts import facts_of, inputs_of, reported
 from pave.evaluation.folder import ResultFolder, Shard
-from pave.evaluation.responses import Response, references_of, response_to
+from pave.evaluation.questions import Questions, read_questions, with_references
+from pave.evaluation.responses import Response, response_to
 from pave.evaluation.result import EvalResult
 from pave.evaluation.scoring import OWN_SETS, Scoring, score, scoring_of
 from pave.model import PaveModel
@@ -28,23 +28,7 @@ from pave.training.facts import versions
 from pave.training.train import DTYPES
 from pave.types import Sample
 
-SCORED_BY: dict[str, tuple[type, ...]] = {"blind": (int, float), "form": (str,), "track": (str,)}
-"""Fields of a sample that scores use, if it has them."""
-
 OWN_LONGEST_ANSWER = 16
-
-
-@dataclass(frozen=True)
-class Questions:
-    """What is asked.
-
-    Args:
-        samples: Samples with at least one reference.
-        unreferenced: How many had none, and are left out.
-    """
-
-    samples: Sequence[Sample]
-    unreferenced: int
 
 
 def run_evaluation(config: EvalConfig) -> EvalResult | None:
@@ -146,38 +130,6 @@ def load_model(config: EvalConfig) -> PaveModel:
 def channels_of(model: PaveModel) -> list[str]:
     """Return the channels that a model's patches read."""
     return [spec.patch.channel for spec in model.specs.values() if spec.patch is not None]
-
-
-def read_questions(config: EvalConfig, channels: Sequence[str]) -> Questions:
-    """Read the samples of a configuration.
-
-    Args:
-        config: The configuration.
-        channels: Channels that samples may name beside the usual ones.
-
-    Raises:
-        InputError: If a data set cannot be used, or nothing of it can be scored.
-    """
-    samples = [sample for path in config.data for sample in read_samples(path, channels, lacking=True)]
-    for name, value in config.only.items():
-        samples = [sample for sample in samples if str(sample.extra.get(name)) == value]
-        if not samples:
-            raise InputError(f"eval: no sample has {name} {value!r}; mend --only")
-    return with_references(samples[: config.limit])
-
-
-def with_references(samples: Sequence[Sample]) -> Questions:
-    """Return the samples that can be scored.
-
-    Raises:
-        InputError: If there is none, or a field that is scored by is of another type.
-    """
-    found = [sample for sample in samples if references_of(sample)]
-    if not found:
-        raise InputError(f"none of {len(samples)} samples ends with an answer; there is nothing to score")
-    for sample in found:
-        _check_scored_by(sample)
-    return Questions(found, len(samples) - len(found))
 
 
 def scoring_for(config: EvalConfig, questions: Questions) -> Scoring:
@@ -304,11 +256,3 @@ def _result(
         versions=used,
         responses=responses,
     )
-
-
-def _check_scored_by(sample: Sample) -> None:
-    for name, kinds in SCORED_BY.items():
-        value = sample.extra.get(name)
-        if value is not None and not isinstance(value, kinds):
-            wanted = " or ".join(kind.__name__ for kind in kinds)
-            raise InputError(f"{sample.source or sample.id}: field {name!r} is {value!r}; it must be of type {wanted}")

@@ -1,4 +1,4 @@
-"""Data sets of this library as documents of lmms-eval: where their media lie, what is asked, how answers are scored."""
+"""Data sets of this library as documents of lmms-eval: where media lie, what is asked, how answers are scored."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def to_visual(document: Mapping[str, Any]) -> list[str]:
     """
     if document.get("missing"):
         raise InputError(
-            f"{document['id']}: {document['missing'][0]} lacks; prepare the data with --leave-out-missing for lmms-eval"
+            f"{document['id']}: {document['missing'][0]} lacks; "
+            "for lmms-eval prepare the data with --leave-out-missing"
         )
     return [str(FOLDER / document["benchmark"] / document["video"])]
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from pave.config import read_json
 from pave.errors import InputError
-from pave.evaluation.compare import COMPARISON_FILE, folder_name
-from pave.evaluation.folder import RESPONSES_FILE, RESULT_FILE
-from pave.evaluation.probe import PROBE_FILE, REAL, ProbeRow
+from pave.evaluation.folder import COMPARISON_FILE, PROBE_FILE, RESPONSES_FILE, RESULT_FILE, folder_name
+from pave.evaluation.probe_plot import REAL, ProbeRow
 from pave.evaluation.responses import Response, read_responses
 
 
