@@ -120,6 +120,8 @@ def _inference(asker: Asker) -> Iterator[None]:
         yield
     finally:
         asker.model.train(training)
+        if asker.reader.store is not None:
+            asker.reader.store.close()
 
 
 def _answers(asker: Asker, dataset: SampleDataset, indices: range, collate: Collator) -> list[Reply]:

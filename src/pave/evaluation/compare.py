@@ -136,7 +136,7 @@ def run_comparison(config: EvalConfig, contenders: Sequence[Contender]) -> Compa
     if len(results) < len(contenders):
         return None
     comparison = Comparison(results, differences_of(results, scoring))
-    if config.out is not None:
+    if config.out is not None and PartialState().is_main_process:
         write_json(config.out / COMPARISON_FILE, comparison.to_dict())
     return comparison
 
@@ -189,9 +189,8 @@ def paired(
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file, from one process."""
-    if PartialState().is_main_process:
-        write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    """Write a JSON file so that nobody ever sees half of it."""
+    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _base(config: EvalConfig, contenders: Sequence[Contender]) -> PaveModel:

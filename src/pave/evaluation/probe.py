@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
+
 from pave.card import write_probe_section
 from pave.data.processor import PaveProcessor
 from pave.data.window import MediaWindow
@@ -119,7 +121,8 @@ def run_probe(config: EvalConfig) -> Probe | None:
     if len(results) < len(variants):
         return None
     probe = judged(results, left_out, scoring)
-    _keep(probe, config)
+    if PartialState().is_main_process:
+        _keep(probe, config)
     return probe
 
 

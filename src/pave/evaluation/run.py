@@ -150,7 +150,9 @@ def settled(settings: EvalSettings, scoring: Scoring) -> EvalSettings:
         return replace(settings, max_new_tokens=OWN_LONGEST_ANSWER)
     from pave.evaluation.benchmarks import registry
 
-    return replace(settings, max_new_tokens=registry.get(scoring.benchmark).generation.max_new_tokens)
+    known = scoring.benchmark in registry
+    longest = registry.get(scoring.benchmark).generation.max_new_tokens if known else OWN_LONGEST_ANSWER
+    return replace(settings, max_new_tokens=longest)
 
 
 def asker_for(

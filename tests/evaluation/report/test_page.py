@@ -16,7 +16,7 @@ from pave.evaluation.probe_plot import ProbeRow
 from pave.evaluation.report.examples import differing
 from pave.evaluation.report.gather import Entry
 from pave.evaluation.report.page import write_report
-from pave.evaluation.responses import Response, as_line, response_to
+from pave.evaluation.responses import Response, as_line, read_responses, response_to
 from pave.evaluation.scoring import Scoring, score
 from tests.media.writing import click, grey_frames, write_media
 from tests.tiny import write_data
@@ -110,9 +110,7 @@ def test_comparison_and_probe(results: list[Path], tmp_path: Path) -> None:
     rows = [ProbeRow("real", "accuracy", 0.9, (0.8, 1.0), 4), ProbeRow("noise", "accuracy", 0.4, (0.3, 0.5), 4)]
     probe.mkdir()
     (comparison / "2-patch-hear").rename(probe / "1-real")
-    write_result(
-        comparison / "2-patch-hear", [Response(**json.loads(line)) for line in lines(probe / "1-real")], ["h"]
-    )
+    write_result(comparison / "2-patch-hear", read_responses(probe / "1-real" / "responses.jsonl"), ["h"])
     told = {"rows": [vars(row) for row in rows], "warnings": ["No better."], "chance": 0.5, "result": found[1]}
     (probe / "probe.json").write_text(json.dumps({**told, "left_out": {"shuffled": "one clip"}}))
     assert main(["report", str(comparison), str(probe), "--out", str(tmp_path / "page.html")]) == 0
