@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -134,3 +135,29 @@ def test_wrong_input_leaves_no_folder(config: EvalConfig, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="000000.mp4"):
         run_evaluation(replace(config, data=(data,), out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+LAUNCHED = """
+import sys
+from pave.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.dist
+def test_processes_of_a_launcher_share_the_work(config: EvalConfig, whole: Path, tmp_path: Path) -> None:
+    script, out = tmp_path / "script.py", tmp_path / "out"
+    script.write_text(LAUNCHED)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    options = ["--data", str(config.data[0]), "--patch", config.patches[0], "--batch-size", "2"]
+    ended = subprocess.run(
+        [*launch, "eval", *options, "--max-new-tokens", "4", "--out", str(out), "--json"],
+        env={**os.environ, "ACCELERATE_USE_CPU": "true"},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert same(out, whole)
+    printed = [line for line in ended.stdout.splitlines() if line.startswith("{")]
+    assert len(printed) == 1 and json.loads(printed[0])["n"] == 9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,12 @@ CHANNELS = ("audio", "depth", "views", "frames")
 FIELDS = ("id", "video", "messages", "side")
 
 
-def read_samples(path: Path, channels: Collection[str] = (), lacking: bool = False) -> list[Sample]:
+def read_samples(path: Path, channels: Collection[str] = ()) -> list[Sample]:
     """Read a data set.
 
     Args:
         path: The ``.jsonl`` file, or a folder that holds ``samples.jsonl``; media paths are relative to its folder.
         channels: Names that ``side`` may use beside :data:`CHANNELS`.
-        lacking: Also take samples whose media do not exist; which ones lack is added to their field ``missing``.
 
     Raises:
         InputError: On the first line that cannot be used; the message starts with file and line number.
@@ -33,7 +32,7 @@ def read_samples(path: Path, channels: Collection[str] = (), lacking: bool = Fal
     path = path / SAMPLES_FILE if path.is_dir() else path
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a .jsonl file, or a folder that holds {SAMPLES_FILE}")
-    reader = _Reader(path.parent, {*CHANNELS, *channels}, {}, {}, lacking)
+    reader = _Reader(path.parent, {*CHANNELS, *channels}, {}, {})
     samples = [reader.sample(line, f"{path}:{number}") for number, line in _lines(path)]
     if not samples:
         raise InputError(f"{path}: holds no samples; write one JSON object a line")
@@ -59,16 +58,13 @@ class _Reader:
     channels: Collection[str]
     seen: dict[str, str]
     exists: dict[Path, bool]
-    lacking: bool
-    missing: list[str] = field(default_factory=list)
 
     def sample(self, line: str, source: str) -> Sample:
         record = _parse(line, source)
         for name in ("id", "video", "messages"):
             if name not in record:
                 raise InputError(f"{source}: field {name!r} is missing{nearest(name, record)}")
-        self.missing = _missing(record, source) if self.lacking else []
-        sample = Sample(
+        return Sample(
             id=self._id(record["id"], source),
             video=self._media(record["video"], "video", source),
             side=self._side(record.get("side", {}), source),
@@ -76,7 +72,6 @@ class _Reader:
             extra={name: value for name, value in record.items() if name not in FIELDS},
             source=source,
         )
-        return replace(sample, extra={**sample.extra, "missing": self.missing}) if self.missing else sample
 
     def _id(self, name: Any, source: str) -> str:
         if not isinstance(name, str) or not name:
@@ -94,13 +89,9 @@ class _Reader:
         path = self.folder / value
         if path not in self.exists:
             self.exists[path] = path.exists()
-        if self.exists[path]:
-            return path
-        if not self.lacking:
+        if not self.exists[path]:
             raise InputError(f"{source}: {place} file {path} does not exist; mend the path, or write null")
-        if value not in self.missing:
-            self.missing.append(value)
-        return None
+        return path
 
     def _side(self, side: Any, source: str) -> dict[str, Path | None]:
         if not isinstance(side, dict):
@@ -111,13 +102,6 @@ class _Reader:
                 guess = nearest(channel, self.channels)
                 raise InputError(f"{source}: unknown channel {channel!r} in 'side'; known: {known}{guess}")
         return {channel: self._media(value, f"side[{channel!r}]", source) for channel, value in side.items()}
-
-
-def _missing(record: dict[str, Any], source: str) -> list[str]:
-    missing = record.get("missing") or []
-    if not isinstance(missing, list) or not all(isinstance(name, str) for name in missing):
-        raise InputError(f"{source}: field 'missing' is {missing!r}; it must be a list of the media that lack")
-    return list(missing)
 
 
 def _parse(line: str, source: str) -> dict[str, Any]:

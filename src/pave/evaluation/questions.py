@@ -38,7 +38,7 @@ def read_questions(config: EvalConfig, channels: Sequence[str]) -> Questions:
     Raises:
         InputError: If a data set cannot be used, or nothing of it can be scored.
     """
-    samples = [sample for path in config.data for sample in read_samples(path, channels, lacking=True)]
+    samples = [sample for path in config.data for sample in read_samples(path, channels)]
     for name, value in config.only.items():
         samples = [sample for sample in samples if str(sample.extra.get(name)) == value]
         if not samples:
@@ -56,11 +56,16 @@ def with_references(samples: Sequence[Sample]) -> Questions:
     if not found:
         raise InputError(f"none of {len(samples)} samples ends with an answer; there is nothing to score")
     for sample in found:
-        _check_scored_by(sample)
+        _check_fields(sample)
     return Questions(found, len(samples) - len(found))
 
 
-def _check_scored_by(sample: Sample) -> None:
+def _check_fields(sample: Sample) -> None:
+    missing = sample.extra.get("missing") or []
+    if not isinstance(missing, list) or not all(isinstance(name, str) for name in missing):
+        raise InputError(
+            f"{sample.source or sample.id}: field 'missing' is {missing!r}; it must be a list of the media that lack"
+        )
     for name, kinds in SCORED_BY.items():
         value = sample.extra.get(name)
         if value is not None and not isinstance(value, kinds):

@@ -52,7 +52,7 @@ def joined(path: Path, data: Sequence[Path]) -> tuple[list[Response], int]:
     Raises:
         InputError: If an id is repeated or unknown, or a sample with a reference has no prediction.
     """
-    samples = [sample for folder in data for sample in read_samples(folder, _channels(folder), lacking=True)]
+    samples = [sample for folder in data for sample in read_samples(folder, _channels(folder))]
     predictions = read_predictions(path)
     known = {sample.id for sample in samples}
     for name in predictions:
