@@ -35,10 +35,10 @@ def test_differences_are_paired_over_clips() -> None:
     better = responses(list(before | (rng.random(200) < 0.1)))
     (found,) = paired("b", better, "a", responses(list(before)), Scoring())
     assert (found.model, found.than, found.metric) == ("b", "a", "accuracy")
-    gain = np.mean([one.correct for one in better]) - before.mean()
+    gain = 100 * (np.mean([one.correct for one in better]) - before.mean())
     assert found.value == pytest.approx(gain) and 0 < found.interval[0] < gain < found.interval[1]
     # Unpaired, doubt about the clips themselves would cover a gain of this size.
-    assert found.interval[1] - found.interval[0] < 0.5 * 2 * 1.96 * np.sqrt(2 * 0.25 / 200)
+    assert found.interval[1] - found.interval[0] < 0.5 * 100 * 2 * 1.96 * np.sqrt(2 * 0.25 / 200)
     (same,) = paired("b", responses(list(before)), "a", responses(list(before)), Scoring())
     assert (same.value, same.interval) == (0, (0, 0))
 

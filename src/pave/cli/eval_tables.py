@@ -52,7 +52,7 @@ def print_scores(found: Mapping[str, Any], title: str) -> None:
         rows = [(name, *_figures(row["value"], row["interval"])) for name, row in found["metrics"].items()]
         _print(f"{title}: {found['benchmark']}, {found['convention']}", ("", "value", "95 % interval"), rows)
         console.print(f"samples: {found['n']}")
-    if found["by_category"]:
+    if found["by_category"] and found["convention"] != "exact":
         parts = [
             (name, *_figures(row["value"], row["interval"]), str(row["n"]))
             for name, row in found["by_category"].items()

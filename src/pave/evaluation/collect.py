@@ -88,8 +88,13 @@ def _joined(folder: ResultFolder, samples: Sequence[Sample], batch_size: int, co
     paths = [folder.responses_file((number, count)) for number in range(1, count + 1)]
     expected = [len(_part(samples, batch_size, (number, count))) for number in range(1, count + 1)]
     if count > 1 and [len(_whole_lines(path)) for path in paths] == expected:
+        try:
+            joined = b"".join(path.read_bytes() for path in paths)
+        except FileNotFoundError:
+            # Another process was quicker, and has put them together.
+            return _finished(folder, samples)
         with whole_file(folder.responses_file()) as fresh:
-            fresh.write_bytes(b"".join(path.read_bytes() for path in paths))
+            fresh.write_bytes(joined)
         for path in paths:
             path.unlink(missing_ok=True)
     return _finished(folder, samples)

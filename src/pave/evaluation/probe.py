@@ -64,7 +64,7 @@ class Probe:
         left_out: Variants that could not be done, with the reason.
         warnings: What is wrong with the patch; none if it passes.
         results: All results, by variant.
-        chance: Of the real run, if its samples state it.
+        chance: In the metric's unit, if the samples state it.
     """
 
     rows: Sequence[ProbeRow]
@@ -177,7 +177,12 @@ def judged(results: Mapping[str, EvalResult], left_out: Mapping[str, str], scori
             row = replace(row, drop=drop.value, drop_interval=drop.interval)
             warnings += _warning(drop)
         rows.append(row)
-    return Probe(rows, left_out, warnings, results, results[REAL].chance)
+    return Probe(rows, left_out, warnings, results, _chance(results[REAL]))
+
+
+def _chance(result: EvalResult) -> float | None:
+    """Return chance in the unit of the metric; it is that of a right answer, which other conventions do not count."""
+    return 100 * result.chance if result.chance is not None and result.convention == "exact" else None
 
 
 def _warning(drop: Difference) -> list[str]:

@@ -50,7 +50,8 @@ def scoring_of(
         skip_missing: As in :class:`Scoring`.
 
     Raises:
-        InputError: If benchmark or convention is unknown, or samples are of another benchmark than named.
+        InputError: If benchmark or convention is unknown, something that it needs is not installed, or samples are of
+            another benchmark than named.
     """
     named = sorted({str(found) for sample in samples if (found := sample.extra.get("benchmark")) is not None})
     if len(named) > 1:
@@ -59,21 +60,27 @@ def scoring_of(
         raise InputError(f"the data is of benchmark {named[0]!r}, not {name!r}; name the one that was prepared")
     benchmark = name or (named[0] if named else OWN_SETS)
     chosen = convention or conventions.names(benchmark)[0]
-    conventions.get(benchmark, chosen)
+    conventions.get(benchmark, chosen).check()
     return Scoring(benchmark, chosen, seed, skip_missing)
 
 
 def metrics_of(responses: Sequence[Response], scoring: Scoring) -> dict[str, Metric]:
     """Return a convention's metrics over responses, the headline first; what lacks a medium scores nothing."""
-    samples = [
-        Scored(
-            response.id, response.prediction, response.references, {"question": response.question, **response.extra}
-        )
-        for response in responses
-    ]
-    found = conventions.get(scoring.benchmark, scoring.convention).score(samples)
+    found = conventions.get(scoring.benchmark, scoring.convention).score(as_scored(responses))
     missing = np.array([response.is_missing for response in responses])
     return {name: _without_credit(metric, missing) for name, metric in found.items()} if missing.any() else found
+
+
+def as_scored(responses: Sequence[Response]) -> list[Scored]:
+    """Return responses as conventions take them; ids that several data sets use are told apart."""
+    used: Counter[str] = Counter()
+    samples = []
+    for response in responses:
+        used[response.id] += 1
+        name = response.id if used[response.id] == 1 else f"{response.id} #{used[response.id]}"
+        fields = {"question": response.question, **response.extra}
+        samples.append(Scored(name, response.prediction, response.references, fields))
+    return samples
 
 
 def _without_credit(metric: Metric, missing: np.ndarray) -> Metric:
@@ -126,7 +133,7 @@ def score(responses: Sequence[Response], scoring: Scoring, unreferenced: int = 0
         "empty": sum(not response.prediction.strip() for response in counted if not response.is_missing),
         "by_form": matches_by(counted, "form", scoring.seed),
         "by_track": matches_by(counted, "track", scoring.seed),
-        "by_category": by_category(counted, metrics, scoring.seed),
+        "by_category": by_category(counted, metrics, scoring),
         "absent": dict(absent),
         "benchmark": scoring.benchmark,
         "convention": scoring.convention,
@@ -154,21 +161,22 @@ def matches(responses: Sequence[Response], seed: int) -> dict[str, Any]:
 
 def matches_by(responses: Sequence[Response], name: str, seed: int) -> dict[str, dict[str, Any]]:
     """Return :func:`matches` for each value of the samples' field ``name``, sorted; those without it are left out."""
-    return {
-        value: matches([responses[place] for place in places], seed)
-        for value, places in _groups(responses, name).items()
-    }
+    values = [response.extra.get(name) for response in responses]
+    return {value: matches([responses[place] for place in places], seed) for value, places in _groups(values).items()}
 
 
-def by_category(responses: Sequence[Response], metrics: Mapping[str, Metric], seed: int) -> dict[str, dict[str, Any]]:
-    """Return value, interval and n of the headline metric for each value of the samples' field ``category``."""
+def by_category(
+    responses: Sequence[Response], metrics: Mapping[str, Metric], scoring: Scoring
+) -> dict[str, dict[str, Any]]:
+    """Return value, interval and n of the headline metric for each kind of sample that the convention tells apart."""
     headline = next(iter(metrics.values()))
+    group = conventions.get(scoring.benchmark, scoring.convention).group
     found = {}
-    for category, places in _groups(responses, "category").items():
+    for category, places in _groups([group(sample) for sample in as_scored(responses)]).items():
         rows = headline.rows[places]
         part = Metric(float(headline.combine(rows.sum(axis=0))), rows, headline.combine)
         members = [responses[place] for place in places]
-        found[category] = {**_with_interval(part, members, seed), "n": len(places)}
+        found[category] = {**_with_interval(part, members, scoring.seed), "n": len(places)}
     return found
 
 
@@ -177,11 +185,10 @@ def _with_interval(metric: Metric, responses: Sequence[Response], seed: int) -> 
     return {"value": float(metric.value), "interval": interval}
 
 
-def _groups(responses: Sequence[Response], name: str) -> dict[str, list[int]]:
-    """Return the places of the responses that have each value of a field, sorted by value."""
+def _groups(values: Sequence[Any]) -> dict[str, list[int]]:
+    """Return the places of each value, sorted by value."""
     groups: dict[str, list[int]] = {}
-    for place, response in enumerate(responses):
-        value = response.extra.get(name)
+    for place, value in enumerate(values):
         if value is not None:
             groups.setdefault(str(value), []).append(place)
     return {value: groups[value] for value in sorted(groups)}

@@ -114,7 +114,10 @@ def _resampled(rows: np.ndarray, clusters: Sequence[Hashable], seed: int, resamp
 
 def _percentiles(drawn: Sequence[float], confidence: float) -> tuple[float, float]:
     tail = (1 - confidence) / 2
-    low, high = np.quantile(np.asarray(drawn, dtype=np.float64), [tail, 1 - tail])
+    values = np.asarray(drawn, dtype=np.float64)
+    # A draw may leave nothing that a metric counts, such as no answer that could be read.
+    counted = values[~np.isnan(values)]
+    low, high = np.quantile(counted, [tail, 1 - tail]) if len(counted) else (np.nan, np.nan)
     return float(low), float(high)
 
 

@@ -53,7 +53,7 @@ def test_the_answer_is_not_in_the_question() -> None:
 def test_scores_are_those_of_the_convention() -> None:
     right, wrong = process(DOCUMENT, ["A red cube."]), process({**DOCUMENT, "id": "q2"}, ["blue ring"])
     assert set(right) == set(conventions.names("blindspot"))
-    assert aggregate([right["exact"], wrong["exact"]]) == 0.5
+    assert aggregate([right["exact"], wrong["exact"]]) == 50
 
 
 @pytest.mark.parametrize("path", sorted(TASKS.glob("pave_*.yaml")), ids=lambda path: path.stem)

@@ -53,4 +53,4 @@ def test_a_task_of_this_library_with_the_model_of_this_library(
         batch_size=1,
     )
     (score,) = (value for name, value in found["results"]["pave_blindspot"].items() if name.startswith("exact,"))
-    assert score == 0.5
+    assert score == 50

@@ -72,7 +72,7 @@ def write_result(folder: Path, responses: list[Response], patches: list[str]) ->
 
 @pytest.fixture
 def results(tmp_path: Path) -> list[Path]:
-    data = write_data(tmp_path / "set", count=4, videos=2, category="<b>sound</b>")
+    data = write_data(tmp_path / "set", count=4, videos=2, form="<b>sound</b>")
     write_media(data / "clips" / "000000.mp4", grey_frames(20, 48, 64), fps=10, sound=click(1.0, 2.0, 16_000))
     samples = read_samples(data)
     base = [response_to(sample, "<i>yes</i>") for sample in samples]

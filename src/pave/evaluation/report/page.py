@@ -74,7 +74,7 @@ def _question(entry: Entry) -> Question:
 def _chart(question: Question, entries: Sequence[Entry]) -> str:
     data, benchmark, convention, metric = question
     found = [headline(entry.result) for entry in entries]
-    scale = _scale([max(value, interval[1]) for _, value, interval in found])
+    scale = 100.0 if convention == "exact" else _scale([max(value, interval[1]) for _, value, interval in found])
     bars = "\n".join(_bar(entry, place, scale) for place, entry in enumerate(entries))
     return f"""<section class="card scores">
 <h2>{escape(metric)} on {escape(data or benchmark)}</h2>
@@ -89,13 +89,19 @@ bootstrap over videos.{_chance_note(entries)}</p>
 
 
 def _chance_note(entries: Sequence[Entry]) -> str:
-    return " The dashed line is chance." if any(entry.result["chance"] is not None for entry in entries) else ""
+    return " The dashed line is chance." if any(_chance(entry.result) is not None for entry in entries) else ""
+
+
+def _chance(result: Mapping[str, Any]) -> float | None:
+    """Return chance as a share; it is that of a right answer, which other conventions do not count."""
+    chance: float | None = result["chance"] if result["convention"] == "exact" else None
+    return chance
 
 
 def _bar(entry: Entry, place: int, scale: float) -> str:
     _, value, interval = headline(entry.result)
     note = f"{entry.result['n']} samples"
-    return _scaled(entry.name, note, value, interval, scale, place, entry.result["chance"])
+    return _scaled(entry.name, note, value, interval, scale, place, _chance(entry.result))
 
 
 def _scaled(
@@ -134,8 +140,8 @@ def _figures(metric: Mapping[str, Any] | None) -> str:
 
 
 def _categories(entries: Sequence[Entry], scale: float) -> str:
-    """Return a bar a category and model; sets of this project have forms in place of categories."""
-    names = list(dict.fromkeys(name for entry in entries for name in _parts(entry.result)))
+    """Return a bar a category and model."""
+    names = list(dict.fromkeys(name for entry in entries for name in entry.result["by_category"]))
     if not names:
         return ""
     inside = "\n".join(
@@ -147,21 +153,13 @@ def _categories(entries: Sequence[Entry], scale: float) -> str:
 def _category(entries: Sequence[Entry], name: str, scale: float) -> str:
     bars = []
     for place, entry in enumerate(entries):
-        part = _parts(entry.result).get(name)
+        part = entry.result["by_category"].get(name)
         if part is not None:
-            value, interval = _value(part)
+            value, interval = part["value"], part["interval"]
             note = f"{part['n']} samples"
-            bars.append(_scaled(entry.name, note, value, interval, scale, place, part.get("chance")))
+            form = entry.result["by_form"].get(name, {})
+            bars.append(_scaled(entry.name, note, value, interval, scale, place, form.get("chance")))
     return "\n".join(bars)
-
-
-def _parts(result: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    parts: Mapping[str, Mapping[str, Any]] = result["by_category"] or result["by_form"]
-    return parts
-
-
-def _value(part: Mapping[str, Any]) -> tuple[float, Sequence[float]]:
-    return part["value"] if "value" in part else part["accuracy"], part["interval"]
 
 
 def _differences(differences: Sequence[Mapping[str, Any]]) -> str:
