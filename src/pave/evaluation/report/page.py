@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -107,7 +108,7 @@ def _bar(entry: Entry, place: int, scale: float) -> str:
 def _scaled(
     name: str, note: str, value: float, interval: Sequence[float], scale: float, place: int, chance: float | None
 ) -> str:
-    share, low, high = (min(max(number / scale, 0), 1) for number in (value, *interval))
+    share, low, high = (0.0 if math.isnan(number) else min(max(number / scale, 0), 1) for number in (value, *interval))
     dashed = chance if scale in SHARES else None
     shown = Bar(name, note, share, low, high, f"{value:.4g}", f"{interval[0]:.4g} to {interval[1]:.4g}", dashed)
     return bar(shown, place % COLOURS)
@@ -115,7 +116,7 @@ def _scaled(
 
 def _scale(values: Sequence[float]) -> float:
     """Return what a whole bar stands for: 1 for shares, 100 for per cents, else a little above the highest value."""
-    highest = max(values)
+    highest = max((value for value in values if not math.isnan(value)), default=1.0)
     return next((whole for whole in SHARES if highest <= whole), 1.1 * highest)
 
 
