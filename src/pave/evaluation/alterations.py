@@ -17,6 +17,9 @@ from pave.evaluation.metrics import normalised
 from pave.evaluation.responses import references_of
 from pave.types import Sample, SideChannel, VideoTokens
 
+TIE_SEC = 1e-6
+"""A moment half-way between two steps is taken from the later one: every step of an even signal is used once."""
+
 Change = Callable[[Sample, SideChannel], SideChannel]
 
 
@@ -67,7 +70,7 @@ def shifted(by_sec: float) -> Change:
         if length_sec <= 0:
             return signal
         moved_sec = by_sec if abs(by_sec) < length_sec else math.copysign(length_sec / 2, by_sec)
-        sources_sec = np.mod(times_sec - times_sec[0] - moved_sec, length_sec)
+        sources_sec = np.mod(times_sec - times_sec[0] - moved_sec + TIE_SEC, length_sec)
         gaps_sec = np.abs(sources_sec[:, None] - (times_sec - times_sec[0])[None, :])
         nearest = np.minimum(gaps_sec, length_sec - gaps_sec).argmin(axis=1)
         return replace(signal, values=signal.values[torch.from_numpy(nearest)])
@@ -100,7 +103,11 @@ def shuffled_donors(samples: Sequence[Sample], seed: int) -> dict[str, Sample]:
         return {}
     order = [clips[place] for place in np.random.default_rng(seed).permutation(len(clips))]
     following = dict(zip(order, [*order[1:], order[0]], strict=True))
-    return {sample.id: firsts[following[_clip(sample)]] for sample in samples if _clip(sample) in following}
+    return {
+        sample.id: firsts[following[clip]]
+        for sample in _with_side(samples)
+        if (clip := _clip(sample)) is not None and clip in following
+    }
 
 
 def same_answer_donors(samples: Sequence[Sample], seed: int) -> dict[str, Sample]:
@@ -110,9 +117,9 @@ def same_answer_donors(samples: Sequence[Sample], seed: int) -> dict[str, Sample
     for sample in _with_side(samples):
         by_answer.setdefault(_answer(sample), []).append(sample)
     donors = {}
-    for sample in samples:
-        others = [other for other in by_answer.get(_answer(sample), []) if _clip(other) != _clip(sample)]
-        if others and not is_missing(sample):
+    for sample in _with_side(samples):
+        others = [other for other in by_answer[_answer(sample)] if _clip(other) != _clip(sample)]
+        if others:
             donors[sample.id] = others[int(rng.integers(len(others)))]
     return donors
 
