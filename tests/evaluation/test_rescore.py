@@ -27,7 +27,7 @@ def write_predictions(path: Path, predictions: list[tuple[str, Any]]) -> Path:
     return path
 
 
-RIGHT = [("tiny-0", "Red cube."), ("tiny-1", "green ball"), ("tiny-2", "no"), ("tiny-3", "")]
+RIGHT = [("tiny-0", "Red cube."), ("tiny-1", "no"), ("tiny-2", "Blue ring"), ("tiny-3", "")]
 
 
 def test_predictions_of_others(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

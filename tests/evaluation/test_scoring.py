@@ -18,7 +18,7 @@ from pave.types import Sample
 
 
 def response(number: int, right: bool = True, **extra: Any) -> Response:
-    return Response(f"q{number}", "which ?", "red", "Red." if right else "blue", right, f"clip{number % 3}", extra)
+    return Response(f"q{number}", "which ?", "red", "Red." if right else "blue", right, f"clip{number // 2}", extra)
 
 
 def lenient(samples: Sequence[Scored]) -> dict[str, Metric]:

@@ -132,9 +132,9 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 
 
 def _show(found: Any, printer: Callable[[Any], None], json: bool) -> None:
-    from accelerate import PartialState
+    from pave.evaluation.processes import processes
 
-    if not PartialState().is_main_process:
+    if not processes().is_main_process:
         return
     if found is not None:
         print_json(found.to_dict()) if json else printer(found)

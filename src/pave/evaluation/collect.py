@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from accelerate import PartialState
-
 from pave.errors import InputError
 from pave.evaluation.asking import Asker, replies
 from pave.evaluation.folder import RUN_FILE, ResultFolder, Shard
+from pave.evaluation.processes import processes
 from pave.evaluation.responses import Response, ResponseFile, parse_responses, response_to
 from pave.files import whole_file
 from pave.types import Sample
@@ -40,7 +39,7 @@ def collect(
         found = _finished(folder, samples)
         if found is None:
             _answer_part(asker, _part(samples, asker.settings.batch_size, shard), folder.responses_file(shard))
-    PartialState().wait_for_everyone()
+    processes().wait_for_everyone()
     return found or _joined(folder, samples, asker.settings.batch_size, shard[1])
 
 

@@ -9,13 +9,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
-
 from pave.checkpoint import locate_patch, read_preprocessing, read_spec
 from pave.data.processor import PaveProcessor
 from pave.errors import InputError
 from pave.evaluation.config import EvalConfig
 from pave.evaluation.folder import COMPARISON_FILE, ResultFolder, folder_name
+from pave.evaluation.processes import processes
 from pave.evaluation.questions import read_questions
 from pave.evaluation.responses import Response
 from pave.evaluation.result import EvalResult
@@ -136,7 +135,7 @@ def run_comparison(config: EvalConfig, contenders: Sequence[Contender]) -> Compa
     if len(results) < len(contenders):
         return None
     comparison = Comparison(results, differences_of(results, scoring))
-    if config.out is not None and PartialState().is_main_process:
+    if config.out is not None and processes().is_main_process:
         write_json(config.out / COMPARISON_FILE, comparison.to_dict())
     return comparison
 
@@ -198,7 +197,7 @@ def _base(config: EvalConfig, contenders: Sequence[Contender]) -> PaveModel:
     base = config.base or (read_spec(folders[0]).base.name if folders else None)
     if base is None:
         raise InputError("--compare: neither --base nor a patch says which base is meant; name it by --base")
-    return PaveModel.from_base(base, dtype=DTYPES[config.precision]).to(PartialState().default_device)
+    return PaveModel.from_base(base, dtype=DTYPES[config.precision]).to(processes().device)
 
 
 def _folders(contenders: Sequence[Contender]) -> list[Path]:

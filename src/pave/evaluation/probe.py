@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
-
 from pave.card import write_probe_section
 from pave.data.processor import PaveProcessor
 from pave.data.window import MediaWindow
@@ -20,6 +18,7 @@ from pave.evaluation.compare import Difference, paired, write_json
 from pave.evaluation.config import EvalConfig
 from pave.evaluation.folder import PLOT_FILE, PROBE_FILE, ResultFolder, folder_name
 from pave.evaluation.probe_plot import REAL, ProbeRow, write_plot
+from pave.evaluation.processes import processes
 from pave.evaluation.questions import Questions, read_questions
 from pave.evaluation.result import EvalResult
 from pave.evaluation.run import (
@@ -121,7 +120,7 @@ def run_probe(config: EvalConfig) -> Probe | None:
     if len(results) < len(variants):
         return None
     probe = judged(results, left_out, scoring)
-    if PartialState().is_main_process:
+    if processes().is_main_process:
         _keep(probe, config)
     return probe
 

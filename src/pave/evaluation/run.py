@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from accelerate import PartialState
-
 from pave.data.cache import MediaCache, fill_cache
 from pave.data.processor import PaveProcessor
 from pave.data.side import SideReader
@@ -19,6 +17,7 @@ from pave.evaluation.collect import collect
 from pave.evaluation.config import EvalConfig, EvalSettings
 from pave.evaluation.facts import facts_of, inputs_of, reported
 from pave.evaluation.folder import ResultFolder, Shard
+from pave.evaluation.processes import processes
 from pave.evaluation.questions import Questions, read_questions, with_references
 from pave.evaluation.responses import Response, response_to
 from pave.evaluation.result import EvalResult
@@ -99,7 +98,7 @@ def own_shard(config: EvalConfig) -> Shard:
     Raises:
         InputError: If both say something, or several processes have no folder to meet in.
     """
-    state = PartialState()
+    state = processes()
     if state.num_processes == 1:
         return config.shard or (1, 1)
     if config.shard is not None:
@@ -124,7 +123,7 @@ def load_model(config: EvalConfig) -> PaveModel:
         rest = config.patches[1:]
     for patch in rest:
         model.load_patch(patch)
-    return model.to(PartialState().default_device)
+    return model.to(processes().device)
 
 
 def channels_of(model: PaveModel) -> list[str]:
