@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pave.card import render_card
+from pave.card import render_card, write_probe_section
 from pave.config import BaseRecord, PatchConfig, PatchSpec, Preprocessing
 
 HEADING = "## Licence of the encoder's weights"
@@ -29,3 +30,16 @@ def test_licences_of_published_weights(encoder: str, says: str) -> None:
 @pytest.mark.parametrize("encoder", [None, {"type": "log_mel"}, {"type": "an encoder that is not installed"}, {}])
 def test_nothing_is_said_where_nothing_binds(encoder: dict[str, Any] | None) -> None:
     assert HEADING not in card(encoder)
+
+
+def test_what_a_probe_found_takes_the_place_of_an_earlier_finding(tmp_path: Path) -> None:
+    card = tmp_path / "README.md"
+    card.write_text("# A patch\n\n## Settings\n\nsize 3\n")
+    write_probe_section(tmp_path, "It does.\n")
+    assert card.read_text() == "# A patch\n\n## Settings\n\nsize 3\n\n## Does it use its channel?\n\nIt does.\n"
+    card.write_text(card.read_text() + "\n## How it was made\n\nslowly\n")
+    write_probe_section(tmp_path, "It does not.")
+    assert card.read_text() == (
+        "# A patch\n\n## Settings\n\nsize 3\n\n## Does it use its channel?\n\nIt does not.\n\n"
+        "## How it was made\n\nslowly\n"
+    )

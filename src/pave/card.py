@@ -9,13 +9,29 @@ from typing import Any
 
 from pave import encoders
 from pave.config import PatchSpec, Preprocessing, to_dict
+from pave.files import write_whole
 
 CARD_FILE = "README.md"
+PROBE_TITLE = "## Does it use its channel?"
 
 
 def write_card(folder: Path, spec: PatchSpec, preprocessing: Preprocessing | None) -> None:
     """Write ``README.md`` into a patch folder."""
     (folder / CARD_FILE).write_text(render_card(spec, preprocessing), encoding="utf-8")
+
+
+def write_probe_section(folder: Path, text: str) -> None:
+    """Put what a probe found into the card of a patch folder, in place of what an earlier one found.
+
+    Args:
+        folder: The patch folder.
+        text: The section's Markdown, without its heading.
+    """
+    path = folder / CARD_FILE
+    card = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before, found, rest = card.partition(f"{PROBE_TITLE}\n")
+    after = rest[rest.index("\n## ") + 1 :] if found and "\n## " in rest else ""
+    write_whole(path, f"{before.rstrip()}\n\n{PROBE_TITLE}\n\n{text.strip()}\n" + (f"\n{after}" if after else ""))
 
 
 def render_card(spec: PatchSpec, preprocessing: Preprocessing | None) -> str:

@@ -146,7 +146,7 @@ def test_from_names_to_files(tmp_path: Path) -> None:
     patch = save_patch(tmp_path / "patch")
     config = EvalConfig((data,), patches=(str(patch),), out=out, limit=4, settings=SETTINGS)
     result = run_evaluation(config)
-    assert sorted(path.name for path in out.iterdir()) == ["responses.jsonl", "result.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["responses.jsonl", "result.json", "run.json"]
     written = json.loads((out / "result.json").read_text())
     assert (written["n"], written["accuracy"], written["patches"]) == (4, result.accuracy, ["audio"])
     assert written["interval"] == list(result.interval)

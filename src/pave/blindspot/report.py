@@ -8,6 +8,7 @@ from html import escape
 from importlib.resources import files
 
 from pave.blindspot.report_film import Film, render_film
+from pave.evaluation.report.html import Bar, bar, document, percent
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,7 @@ class Report:
 def render_report(report: Report) -> str:
     """Return the page as HTML, with styles, pictures and films inside."""
     chapters = "\n".join(_chapter(chapter) for chapter in report.chapters)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>What a Video LLM misses</title>
-<style>
-{_resource("report.css")}</style>
-</head>
-<body>
-<main>
-<header>
+    body = f"""<header>
 <p class="kicker">pave demo</p>
 <h1>What a Video LLM misses</h1>
 <p class="lead">A small Video LLM looks at a few frames of each film, and is asked what no frame can tell. The same
@@ -77,13 +66,8 @@ model, its weights untouched, then answers again with a patch that adds a side c
 </header>
 {_summary(report.chapters)}
 {chapters}
-{_footer(report)}
-</main>
-<script>
-{_resource("report.js")}</script>
-</body>
-</html>
-"""
+{_footer(report)}"""
+    return document("What a Video LLM misses", body, _resource("report.js"))
 
 
 def _summary(chapters: Sequence[Chapter]) -> str:
@@ -93,8 +77,8 @@ def _summary(chapters: Sequence[Chapter]) -> str:
     heads = "".join(f"<th>{escape(score.name)}</th>" for score in chapters[0].scores)
     rows = "\n".join(
         f"<tr><th>{escape(chapter.about)}</th>"
-        + "".join(f"<td>{_percent(score.accuracy)}</td>" for score in chapter.scores)
-        + f"<td>{'' if chapter.chance is None else _percent(chapter.chance)}</td></tr>"
+        + "".join(f"<td>{percent(score.accuracy)}</td>" for score in chapter.scores)
+        + f"<td>{'' if chapter.chance is None else percent(chapter.chance)}</td></tr>"
         for chapter in chapters
     )
     return f"""<section class="card">
@@ -119,7 +103,7 @@ cell's colour, the more that frame took from that moment.</p>
 def _scores(chapter: Chapter) -> str:
     bars = "\n".join(_bar(score, index, chapter.chance) for index, score in enumerate(chapter.scores))
     chance = (
-        f'<p class="note">The dashed line is chance, {_percent(chapter.chance)}: the best that anyone can do who sees '
+        f'<p class="note">The dashed line is chance, {percent(chapter.chance)}: the best that anyone can do who sees '
         f"every frame that the model sees and {escape(chapter.without)}. Whiskers are 95&#8239;% intervals, by "
         "bootstrap over films.</p>"
         if chapter.chance is not None
@@ -137,20 +121,16 @@ def _scores(chapter: Chapter) -> str:
 
 def _bar(score: Score, index: int, chance: float | None) -> str:
     low, high = score.interval
-    dashed = "" if chance is None else f'<i class="chance" style="left:{100 * chance:.2f}%"></i>'
-    return f"""<div class="bar model{index}">
-<span class="name">{escape(score.name)}<small>{escape(score.source)}</small></span>
-<span class="track"><i class="fill" style="width:{100 * score.accuracy:.2f}%"></i>{dashed}
-<i class="whisker" style="left:{100 * low:.2f}%;width:{100 * (high - low):.2f}%"></i></span>
-<span class="value">{_percent(score.accuracy)}<small>{_percent(low)} to {_percent(high)}</small></span>
-</div>"""
+    interval = f"{percent(low)} to {percent(high)}"
+    share = score.accuracy
+    return bar(Bar(score.name, score.source, share, low, high, percent(share), interval, chance), index)
 
 
 def _forms(chapter: Chapter) -> str:
     heads = "".join(f"<th>{escape(score.name)}</th>" for score in chapter.scores)
     rows = "\n".join(
         f"<tr><th>{escape(form.replace('_', ' '))}</th>"
-        + "".join(f"<td>{_percent(score.by_form[form])}</td>" for score in chapter.scores)
+        + "".join(f"<td>{percent(score.by_form[form])}</td>" for score in chapter.scores)
         + "</tr>"
         for form in chapter.scores[0].by_form
     )
@@ -166,10 +146,6 @@ def _footer(report: Report) -> str:
 <p>Seed {report.seed}. The same page again: <code>{escape(report.command)}</code></p>
 <p>{escape(used)}</p>
 </footer>"""
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}&#8239;%"
 
 
 def _resource(name: str) -> str:

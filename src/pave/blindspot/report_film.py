@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
-from PIL import Image
 
-WIDTH = 1000
-"""Horizontal units of a timeline's drawings, whatever its length in seconds."""
+from pave.evaluation.report.html import WIDTH, data_uri, frame_strip, jpeg, verdict, waveform
 
-WAVE_HEIGHT = 80
 ROW_HEIGHT = 13
-WAVE_COLUMNS = 500
 
 
 @dataclass(frozen=True)
@@ -86,12 +80,12 @@ def render_film(film: Film, number: int) -> str:
     return f"""<article class="card film">
 <div class="head">
 <video controls playsinline preload="metadata" aria-label="Film {number}"
-poster="{_data(_jpeg(film.pictures[0]), "image/jpeg")}" src="{_data(film.file, "video/mp4")}"></video>
+poster="{data_uri(jpeg(film.pictures[0]), "image/jpeg")}" src="{data_uri(film.file, "video/mp4")}"></video>
 {_answers(film.answers)}
 </div>
 <div class="timeline" data-duration="{film.duration_sec:.3f}">
 <p class="lane">what the model sees</p>
-{_frames(film)}
+{frame_strip(film.pictures, film.times_sec)}
 {_heard(film)}
 {"".join(_strip(strip) for strip in film.strips)}
 {_attention(film)}
@@ -104,7 +98,7 @@ poster="{_data(_jpeg(film.pictures[0]), "image/jpeg")}" src="{_data(film.file, "
 def _answers(answers: Sequence[Answer]) -> str:
     rows = "\n".join(
         f"""<tr><td class="question">{escape(answer.question)}</td><td>{escape(answer.truth)}</td>
-{_verdict(answer.base, answer.base_right)}{_verdict(answer.patched, answer.patched_right)}</tr>"""
+{verdict(answer.base, answer.base_right)}{verdict(answer.patched, answer.patched_right)}</tr>"""
         for answer in answers
     )
     heads = "".join(f"<th>{head}</th>" for head in ("question", "truth", "base", "patched"))
@@ -114,23 +108,9 @@ def _answers(answers: Sequence[Answer]) -> str:
 </tbody></table>"""
 
 
-def _verdict(text: str, right: bool) -> str:
-    kind, mark, said = ("right", "&#10003;", "right") if right else ("wrong", "&#10007;", "wrong")
-    return f'<td class="{kind}"><b aria-label="{said}">{mark}</b> {escape(text) or "&mdash;"}</td>'
-
-
-def _frames(film: Film) -> str:
-    pictures = "".join(
-        f'<figure><img alt="Frame at {time_sec:.1f} seconds" src="{_data(_jpeg(picture), "image/jpeg")}">'
-        f"<figcaption>{time_sec:.1f} s</figcaption></figure>"
-        for picture, time_sec in zip(film.pictures, film.times_sec, strict=True)
-    )
-    return f'<div class="frames">{pictures}</div>'
-
-
 def _strip(strip: Strip) -> str:
     pictures = "".join(
-        f'<figure><img alt="{escape(strip.name)}" src="{_data(_jpeg(picture), "image/jpeg")}"></figure>'
+        f'<figure><img alt="{escape(strip.name)}" src="{data_uri(jpeg(picture), "image/jpeg")}"></figure>'
         for picture in strip.pictures
     )
     return f'<p class="lane">{escape(strip.name)}</p><div class="frames">{pictures}</div>'
@@ -139,7 +119,8 @@ def _strip(strip: Strip) -> str:
 def _heard(film: Film) -> str:
     if film.sound is None:
         return ""
-    events, wave = _events(film.sound, film.duration_sec), _wave(film.sound, film.duration_sec)
+    events = _events(film.sound, film.duration_sec)
+    wave = waveform(film.sound.wave, round(film.duration_sec * film.sound.rate))
     return f'<p class="lane">what sounds</p>{events}{wave}'
 
 
@@ -149,26 +130,6 @@ def _events(sound: Sound, duration_sec: float) -> str:
         for onset_sec, kind in sound.events
     )
     return f'<div class="sounds" aria-label="What really sounded">{marks}</div>'
-
-
-def _wave(sound: Sound, duration_sec: float) -> str:
-    """The loudest and the quietest sample of each column, as one closed outline."""
-    length = round(duration_sec * sound.rate)
-    wave = np.zeros(length, np.float32)
-    wave[: len(sound.wave)] = sound.wave[:length]
-    edges = np.linspace(0, length, WAVE_COLUMNS + 1).astype(int)
-    columns = [wave[start:stop] for start, stop in zip(edges[:-1], edges[1:], strict=True)]
-    middle = WAVE_HEIGHT / 2
-    scale = 0.96 * middle / max(float(np.abs(wave).max()), 1e-3)
-    upper = [middle - scale * max(float(column.max()), 0.005 / scale) for column in columns]
-    lower = [middle - scale * min(float(column.min()), -0.005 / scale) for column in columns]
-    places = [(index + 0.5) * WIDTH / WAVE_COLUMNS for index in range(WAVE_COLUMNS)]
-    outline = [*zip(places, upper, strict=True), *reversed([*zip(places, lower, strict=True)])]
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in outline)
-    return (
-        f'<svg class="wave" viewBox="0 0 {WIDTH} {WAVE_HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="Waveform of the sound"><polygon points="{points}"/></svg>'
-    )
 
 
 def _attention(film: Film) -> str:
@@ -213,13 +174,3 @@ def _axis(film: Film) -> str:
         for second in range(0, int(film.duration_sec) + 1, step)
     )
     return f'<div class="axis" aria-hidden="true">{ticks}</div>'
-
-
-def _jpeg(picture: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
-
-
-def _data(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"

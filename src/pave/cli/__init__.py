@@ -17,6 +17,8 @@ COMMANDS = {
     "train": "train a patch from a YAML file",
     "eval": "score a base and its patches on a data set",
     "data": "prepare benchmarks, find what training and test sets share",
+    "score": "score old responses again, without the model",
+    "report": "one HTML page from evaluation results",
     "extract": "run encoders over a data set once, into a feature store",
     "info": "count parameters and FLOPs of base, patch, LoRA and encoder",
     "convert": "read and write the reference's checkpoints, bases and annotations",

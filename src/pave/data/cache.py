@@ -99,7 +99,7 @@ def fill_cache(
     budget.start(len(paths), "video tokens")
     for path, encoded in _encoded(model, processor, paths, batch_size, videos):
         cache.videos[path] = encoded
-        budget.add(_video_bytes(encoded[1]))
+        budget.add(video_bytes(encoded[1]))
     for channel in reader.channels:
         files = _files(reader, channel, samples)
         missing = {path: video for path, video in files.items() if (channel, path) not in cache.side}
@@ -184,7 +184,7 @@ def _fill_side(
         signal = reader.encode(channel, path, files[path])
         cache.side[channel, path] = signal
         silent += signal is None
-        budget.add(0 if signal is None else _bytes(signal.values))
+        budget.add(signal_bytes(signal))
     if silent:
         logger.warning("%d of %d files hold no %s", silent, len(paths), channel)
 
@@ -241,10 +241,16 @@ def _bytes(tensor: torch.Tensor | None) -> int:
     return 0 if tensor is None else tensor.numel() * tensor.element_size()
 
 
-def _video_bytes(video: VideoTokens) -> int:
+def video_bytes(video: VideoTokens) -> int:
+    """Return the memory that video tokens take, in bytes."""
     return _bytes(video.tokens) + _bytes(video.vision) + _bytes(video.tail)
 
 
+def signal_bytes(signal: SideChannel | None) -> int:
+    """Return the memory that a side channel takes, in bytes."""
+    return 0 if signal is None else _bytes(signal.values)
+
+
 def _size(cache: MediaCache) -> int:
-    held = sum(_video_bytes(tokens) for _, tokens in cache.videos.values())
-    return held + sum(_bytes(signal.values) for signal in cache.side.values() if signal is not None)
+    held = sum(video_bytes(tokens) for _, tokens in cache.videos.values())
+    return held + sum(map(signal_bytes, cache.side.values()))

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pave.evaluation.statistics import clustered_interval
+from pave.evaluation.folder import RESPONSES_FILE, RESULT_FILE
+from pave.evaluation.responses import Response, as_line
 from pave.files import check_vacant, whole_folder
 
-RESULT_FILE = "result.json"
-RESPONSES_FILE = "responses.jsonl"
-
-
-@dataclass(frozen=True)
-class Response:
-    """One answered question.
-
-    Args:
-        id: Of the sample.
-        question: As asked.
-        answer: The reference.
-        prediction: The model's answer.
-        correct: Whether they match.
-        cluster: What the sample shares with others: its video, or its own id.
-        extra: Every other field of the sample; ``blind``, ``form`` and ``track`` among them are scored by.
-    """
-
-    id: str
-    question: str
-    answer: str
-    prediction: str
-    correct: bool
-    cluster: str
-    extra: Mapping[str, Any] = field(default_factory=dict)
+__all__ = ["RESPONSES_FILE", "RESULT_FILE", "EvalResult", "Response"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +20,7 @@ class EvalResult:
     """Scores of one model on one set of samples.
 
     Args:
-        accuracy: Share of right answers.
+        accuracy: Share of answers that are one of their references, once normalised.
         interval: 95 % interval of the accuracy, by bootstrap over videos.
         n: Samples scored.
         skipped: Samples not scored.
@@ -60,6 +35,12 @@ class EvalResult:
         config: Everything that decided the answers.
         versions: Of the packages that computed them.
         responses: The answers.
+        benchmark: Whose conventions the metrics are of.
+        convention: How the metrics were scored.
+        metrics: Value and 95 % interval of each metric of the convention, the headline first.
+        by_category: Value, interval and n of the headline metric by category.
+        missing: Samples whose media lack: wrong, or skipped if ``skip_missing`` says so.
+        empty: Scored samples to which the model said nothing.
     """
 
     accuracy: float
@@ -77,6 +58,12 @@ class EvalResult:
     config: Mapping[str, Any]
     versions: Mapping[str, str]
     responses: Sequence[Response] = field(repr=False)
+    benchmark: str = ""
+    convention: str = ""
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    by_category: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    missing: int = 0
+    empty: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the responses, in plain JSON types."""
@@ -94,28 +81,4 @@ class EvalResult:
         with whole_folder(folder) as fresh:
             text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
             (fresh / RESULT_FILE).write_text(text, encoding="utf-8")
-            lines = (json.dumps(asdict(response), ensure_ascii=False) + "\n" for response in self.responses)
-            (fresh / RESPONSES_FILE).write_text("".join(lines), encoding="utf-8")
-
-
-def scores(responses: Sequence[Response], seed: int) -> dict[str, Any]:
-    """Return accuracy, interval, n and chance of some responses; at least one."""
-    correct = np.array([response.correct for response in responses], dtype=np.float64)
-    blind = [response.extra["blind"] for response in responses if response.extra.get("blind") is not None]
-    clusters: list[Hashable] = [response.cluster for response in responses]
-    return {
-        "accuracy": float(correct.mean()),
-        "interval": clustered_interval(correct, clusters, seed),
-        "n": len(responses),
-        "chance": float(np.mean(blind)) if len(blind) == len(responses) else None,
-    }
-
-
-def scores_by(responses: Sequence[Response], name: str, seed: int) -> dict[str, dict[str, Any]]:
-    """Return :func:`scores` for each value of the samples' field ``name``, sorted; samples without it are left out."""
-    groups: dict[str, list[Response]] = {}
-    for response in responses:
-        value = response.extra.get(name)
-        if value is not None:
-            groups.setdefault(value, []).append(response)
-    return {value: scores(groups[value], seed) for value in sorted(groups)}
+            (fresh / RESPONSES_FILE).write_bytes(b"".join(map(as_line, self.responses)))

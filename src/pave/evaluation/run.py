@@ -2,55 +2,110 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import torch
-from accelerate import PartialState
-
-from pave.data.cache import MediaCache, fill_cache, fill_store
-from pave.data.collator import Collator
-from pave.data.dataset import SampleDataset
-from pave.data.jsonl import read_samples
+from pave.data.cache import MediaCache, fill_cache
 from pave.data.processor import PaveProcessor
-from pave.data.progress import progress_bar
 from pave.data.side import SideReader
 from pave.data.stored import StoredVideos, open_store
+from pave.data.window import MediaWindow
 from pave.errors import InputError
+from pave.evaluation.asking import Asker, replies
+from pave.evaluation.collect import collect
 from pave.evaluation.config import EvalConfig, EvalSettings
-from pave.evaluation.metrics import exact_match
-from pave.evaluation.result import EvalResult, Response, scores, scores_by
-from pave.files import check_vacant
+from pave.evaluation.facts import facts_of, inputs_of, reported
+from pave.evaluation.folder import ResultFolder, Shard
+from pave.evaluation.processes import processes
+from pave.evaluation.questions import Questions, read_questions, with_references
+from pave.evaluation.responses import Response, response_to
+from pave.evaluation.result import EvalResult
+from pave.evaluation.scoring import OWN_SETS, Scoring, score, scoring_of
 from pave.model import PaveModel
-from pave.training.facts import data_hash, versions
+from pave.training.facts import versions
 from pave.training.train import DTYPES
 from pave.types import Sample
 
-SCORED_BY: dict[str, tuple[type, ...]] = {"blind": (int, float), "form": (str,), "track": (str,)}
-"""Fields of a sample that scores use, if it has them."""
+OWN_LONGEST_ANSWER = 16
 
 
-def run_evaluation(config: EvalConfig) -> EvalResult:
-    """Build the model that a configuration names, evaluate it, and write the result if ``out`` is given.
+def run_evaluation(config: EvalConfig) -> EvalResult | None:
+    """Build the model that a configuration names and evaluate it.
+
+    With ``out`` every answer is on disk as soon as it is given, a run that was killed goes on where it was, and
+    processes share the work: those of a launcher, or as ``shard`` says.
+
+    Returns:
+        The result; ``None`` in a process that did its part while another puts the parts together.
 
     Raises:
         InputError: If model, data or output folder cannot be used.
     """
-    if config.out is not None:
-        check_vacant(config.out)
+    folder = None if config.out is None else ResultFolder(config.out)
+    if folder is not None:
+        folder.check_usable()
+    shard = own_shard(config)
     model = load_model(config)
-    channels = [spec.patch.channel for spec in model.specs.values() if spec.patch is not None]
-    samples = [sample for path in config.data for sample in read_samples(path, channels)][: config.limit]
-    processor = PaveProcessor.from_model(model, config.frames)
-    result = evaluate(model, samples, config.settings, processor)
-    facts = {**asdict(config), "frames": processor.frames, "data_sha256": [data_hash(path) for path in config.data]}
-    result = replace(result, config={**result.config, **facts})
-    if config.out is not None:
-        result.write(config.out)
+    questions = read_questions(config, channels_of(model))
+    scoring = scoring_for(config, questions)
+    asker = asker_for(model, settled(config.settings, scoring), PaveProcessor.from_model(model, config.frames))
+    return answer_and_score(asker, questions, scoring, config, folder, shard)
+
+
+def answer_and_score(
+    asker: Asker,
+    questions: Questions,
+    scoring: Scoring,
+    config: EvalConfig,
+    folder: ResultFolder | None,
+    shard: Shard,
+    variant: Mapping[str, Any] | None = None,
+) -> EvalResult | None:
+    """Ask one model all questions, or go on where an earlier run stopped, and score it.
+
+    Args:
+        asker: Whom to ask.
+        questions: What.
+        scoring: How answers are scored.
+        config: What the user asked for.
+        folder: Where answers are kept; ``None`` for memory only.
+        shard: This process's part.
+        variant: What was done to the media, if anything was.
+
+    Returns:
+        The result; ``None`` while parts of others lack.
+
+    Raises:
+        InputError: If the folder is another evaluation's, or a medium cannot be used.
+    """
+    facts = {**facts_of(asker, config, questions.samples), **({"variant": dict(variant)} if variant else {})}
+    if folder is None:
+        responses: list[Response] | None = _ask_all(asker, questions.samples)
+    else:
+        responses = collect(asker, questions.samples, facts, folder, shard)
+    if responses is None:
+        return None
+    result = _result(asker, responses, questions, scoring, reported(facts, config), facts["versions"])
+    if folder is not None:
+        folder.write_result(result.to_dict())
     return result
+
+
+def own_shard(config: EvalConfig) -> Shard:
+    """Return the part of this process: what the configuration says, else what the launcher says.
+
+    Raises:
+        InputError: If both say something, or several processes have no folder to meet in.
+    """
+    state = processes()
+    if state.num_processes == 1:
+        return config.shard or (1, 1)
+    if config.shard is not None:
+        raise InputError("eval: the launcher shares out the work already; leave --shard out")
+    if config.out is None:
+        raise InputError("eval: several processes need --out, where their parts are put together")
+    return state.process_index + 1, state.num_processes
 
 
 def load_model(config: EvalConfig) -> PaveModel:
@@ -68,7 +123,64 @@ def load_model(config: EvalConfig) -> PaveModel:
         rest = config.patches[1:]
     for patch in rest:
         model.load_patch(patch)
-    return model.to(PartialState().default_device)
+    return model.to(processes().device)
+
+
+def channels_of(model: PaveModel) -> list[str]:
+    """Return the channels that a model's patches read."""
+    return [spec.patch.channel for spec in model.specs.values() if spec.patch is not None]
+
+
+def scoring_for(config: EvalConfig, questions: Questions) -> Scoring:
+    """Return how a configuration's samples are scored.
+
+    Raises:
+        InputError: If benchmark or convention is unknown, or the samples are of another benchmark.
+    """
+    seed, skip = config.settings.seed, config.skip_missing
+    return scoring_of(questions.samples, config.benchmark, config.convention, seed, skip)
+
+
+def settled(settings: EvalSettings, scoring: Scoring) -> EvalSettings:
+    """Return settings in which the longest answer is the benchmark's own unless it was given."""
+    if settings.max_new_tokens is not None:
+        return settings
+    if scoring.benchmark == OWN_SETS:
+        return replace(settings, max_new_tokens=OWN_LONGEST_ANSWER)
+    from pave.evaluation.benchmarks import registry
+
+    known = scoring.benchmark in registry
+    longest = registry.get(scoring.benchmark).generation.max_new_tokens if known else OWN_LONGEST_ANSWER
+    return replace(settings, max_new_tokens=longest)
+
+
+def asker_for(
+    model: PaveModel,
+    settings: EvalSettings,
+    processor: PaveProcessor,
+    reader: SideReader | None = None,
+    base_only: bool = False,
+) -> Asker:
+    """Return a model with all that it takes to ask it.
+
+    Args:
+        model: The model.
+        settings: What decides the answers beside it.
+        processor: Its processor.
+        reader: The encoders of its channels; by default those that its patches were made with.
+        base_only: Ask the base alone; no side channel is read then.
+
+    Raises:
+        InputError: If encoders or store cannot be used.
+    """
+    store = None if settings.store is None else open_store(settings.store, model)
+    reader = SideReader({}) if base_only else reader or SideReader.from_model(model)
+    reader = SideReader(reader.encoders, store) if store is not None else reader
+    videos = None if store is None else StoredVideos(store, model, processor)
+    media = None
+    if settings.cache_video_tokens or videos is not None:
+        media = MediaWindow(model, processor, reader, settings.cache_limit_gb, videos)
+    return Asker(model, processor, reader, settings, media, base_only)
 
 
 def evaluate(
@@ -79,6 +191,7 @@ def evaluate(
     reader: SideReader | None = None,
     cache: MediaCache | None = None,
     base_only: bool = False,
+    scoring: Scoring | None = None,
 ) -> EvalResult:
     """Ask a model every question, greedily, and score its answers.
 
@@ -90,128 +203,57 @@ def evaluate(
         reader: The encoders of its channels; by default those that its patches were made with.
         cache: Filled and used, so that several models that share a base can be asked about media computed once.
         base_only: Ask the base alone; no side channel is read then.
+        scoring: How answers are scored; by default by the first convention of the benchmark that the samples name.
 
     Raises:
         InputError: If no sample can be scored, or a medium cannot be used.
     """
     settings = settings or EvalSettings()
-    processor = processor or PaveProcessor.from_model(model)
-    store = None if settings.store is None else open_store(settings.store, model)
-    if base_only:
-        reader = SideReader({})
-    reader = reader or SideReader.from_model(model)
-    reader = SideReader(reader.encoders, store) if store is not None else reader
-    scored = [sample for sample in samples if sample.answer is not None]
-    skipped = {"no answer": len(samples) - len(scored)} if len(scored) < len(samples) else {}
-    if not scored:
-        raise InputError(f"none of {len(samples)} samples ends with an answer; there is nothing to score")
-    unanswered = [_unanswered(sample) for sample in scored]
-    if settings.cache_video_tokens and cache is None:
-        cache = MediaCache()
-    dataset = SampleDataset(scored, processor, reader, answer=False, cache=cache)
-    videos = None if store is None else StoredVideos(store, model, processor)
+    questions = with_references(samples)
+    scoring = scoring or scoring_of(questions.samples, None, None, settings.seed, skip_missing=False)
+    settings = settled(settings, scoring)
+    asker = asker_for(model, settings, processor or PaveProcessor.from_model(model), reader, base_only)
     if cache is not None:
-        fill_cache(cache, model, processor, reader, scored, settings.batch_size, settings.cache_limit_gb, videos)
-    elif videos is not None:
-        dataset.cache = fill_store(model, processor, reader, scored, settings.batch_size, videos)
-    if store is not None:
-        store.close()
-    absent: Counter[str] = Counter()
-    predictions = _predictions(model, dataset, settings, absent, base_only)
-    responses = [_answered(response, text) for response, text in zip(unanswered, predictions, strict=True)]
+        _fill(cache, asker, questions.samples)
+        asker = replace(asker, media=cache)
+    responses = _ask_all(asker, questions.samples)
+    config = {"settings": asdict(settings), **inputs_of(asker)}
+    return _result(asker, responses, questions, scoring, config, versions())
+
+
+def _fill(cache: MediaCache, asker: Asker, samples: Sequence[Sample]) -> None:
+    settings = asker.settings
+    videos = asker.media.videos if isinstance(asker.media, MediaWindow) else None
+    fill_cache(
+        cache,
+        asker.model,
+        asker.processor,
+        asker.reader,
+        samples,
+        settings.batch_size,
+        settings.cache_limit_gb,
+        videos,
+    )
+
+
+def _ask_all(asker: Asker, samples: Sequence[Sample]) -> list[Response]:
+    said = replies(asker, samples)
+    return [response_to(sample, reply.text, reply.absent) for sample, reply in zip(samples, said, strict=True)]
+
+
+def _result(
+    asker: Asker,
+    responses: Sequence[Response],
+    questions: Questions,
+    scoring: Scoring,
+    config: Mapping[str, Any],
+    used: Mapping[str, str],
+) -> EvalResult:
     return EvalResult(
-        **scores(responses, settings.seed),
-        skipped=sum(skipped.values()),
-        skipped_reasons=skipped,
-        by_form=scores_by(responses, "form", settings.seed),
-        by_track=scores_by(responses, "track", settings.seed),
-        absent=dict(absent),
-        base=model.record.name,
-        patches=[] if base_only else list(model.specs),
-        seed=settings.seed,
-        config={"settings": asdict(settings), **_inputs(processor)},
-        versions=versions(),
+        **score(responses, scoring, questions.unreferenced),
+        base=asker.model.record.name,
+        patches=[] if asker.base_only else list(asker.model.specs),
+        config=config,
+        versions=used,
         responses=responses,
     )
-
-
-def _inputs(processor: PaveProcessor) -> dict[str, Any]:
-    return {"frames": processor.frames, "preset": processor.preset, "layout": processor.layout}
-
-
-def _predictions(
-    model: PaveModel, dataset: SampleDataset, settings: EvalSettings, absent: Counter[str], base_only: bool
-) -> Iterator[str]:
-    collate = dataset.processor.collator("left", dataset.reader.channels)
-    with progress_bar("questions") as bar, _inference(model):
-        task = bar.add_task("answering", total=len(dataset), note="")
-        for start in range(0, len(dataset), settings.batch_size):
-            indices = range(start, min(start + settings.batch_size, len(dataset)))
-            if base_only:
-                with model.base_only():
-                    texts = _answers(model, dataset, indices, collate, settings, absent)
-            else:
-                texts = _answers(model, dataset, indices, collate, settings, absent)
-            yield from texts
-            bar.advance(task, len(indices))
-
-
-@contextmanager
-def _inference(model: PaveModel) -> Iterator[None]:
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
-
-
-def _answers(
-    model: PaveModel,
-    dataset: SampleDataset,
-    indices: range,
-    collate: Collator,
-    settings: EvalSettings,
-    absent: Counter[str],
-) -> list[str]:
-    features = [dataset[index] for index in indices]
-    for sample in features:
-        absent.update(channel for channel in collate.channels if sample.side.get(channel) is None)
-    batch = _moved(collate(features), model.device)
-    ids = model.generate(**batch, max_new_tokens=settings.max_new_tokens, do_sample=False, num_beams=1)
-    assert isinstance(ids, torch.Tensor)
-    return dataset.processor.decode(ids, batch["input_ids"].shape[1])
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    if isinstance(value, dict):
-        return {name: _moved(entry, device) for name, entry in value.items()}
-    if isinstance(value, list):
-        return [_moved(entry, device) for entry in value]
-    return value.to(device) if hasattr(value, "to") else value
-
-
-def _unanswered(sample: Sample) -> Response:
-    assert sample.answer is not None
-    _check_scored_by(sample)
-    return Response(
-        id=sample.id,
-        question=sample.question,
-        answer=sample.answer,
-        prediction="",
-        correct=False,
-        cluster=sample.id if sample.video is None else str(sample.video),
-        extra=sample.extra,
-    )
-
-
-def _answered(response: Response, prediction: str) -> Response:
-    return replace(response, prediction=prediction, correct=exact_match(prediction, response.answer))
-
-
-def _check_scored_by(sample: Sample) -> None:
-    for name, kinds in SCORED_BY.items():
-        value = sample.extra.get(name)
-        if value is not None and not isinstance(value, kinds):
-            wanted = " or ".join(kind.__name__ for kind in kinds)
-            raise InputError(f"{sample.source or sample.id}: field {name!r} is {value!r}; it must be of type {wanted}")

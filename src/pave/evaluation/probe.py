@@ -1,0 +1,227 @@
+"""Does a patch use its channel? The same questions with the true signal, and with ones that do not belong to them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pave.card import write_probe_section
+from pave.data.processor import PaveProcessor
+from pave.data.window import MediaWindow
+from pave.errors import InputError
+from pave.evaluation.alterations import AlteredMedia, noise, same_answer_donors, shifted, shuffled_donors, zeroed
+from pave.evaluation.asking import Asker, Media
+from pave.evaluation.compare import Difference, paired, write_json
+from pave.evaluation.config import EvalConfig
+from pave.evaluation.folder import PLOT_FILE, PROBE_FILE, ResultFolder, folder_name
+from pave.evaluation.probe_plot import REAL, ProbeRow, write_plot
+from pave.evaluation.processes import processes
+from pave.evaluation.questions import Questions, read_questions
+from pave.evaluation.result import EvalResult
+from pave.evaluation.run import (
+    answer_and_score,
+    asker_for,
+    channels_of,
+    load_model,
+    own_shard,
+    scoring_for,
+    settled,
+)
+from pave.evaluation.scoring import Scoring
+from pave.types import Sample
+
+logger = logging.getLogger(__name__)
+
+ZEROED, SHUFFLED, SAME_ANSWER, NOISE = "zeroed", "shuffled", "other clip, same answer", "noise"
+SHIFTS_SEC = (-5, -2, -1, 1, 2, 5)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way in which side channels are given.
+
+    Args:
+        name: Its name.
+        media: What the model reads.
+        samples: Samples that it can be done for.
+    """
+
+    name: str
+    media: Media
+    samples: Sequence[Sample]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a probe found.
+
+    Args:
+        rows: One a variant, the real channel first.
+        left_out: Variants that could not be done, with the reason.
+        warnings: What is wrong with the patch; none if it passes.
+        results: All results, by variant.
+        chance: In the metric's unit, if the samples state it.
+    """
+
+    rows: Sequence[ProbeRow]
+    left_out: Mapping[str, str]
+    warnings: Sequence[str]
+    results: Mapping[str, EvalResult]
+    chance: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the responses, in plain JSON types."""
+        rows = [vars(row) for row in self.rows]
+        return {
+            "rows": rows,
+            "left_out": dict(self.left_out),
+            "warnings": list(self.warnings),
+            "chance": self.chance,
+            "result": self.results[REAL].to_dict(),
+        }
+
+
+def run_probe(config: EvalConfig) -> Probe | None:
+    """Ask a patched model the same questions with each variant of its side channels, and judge it.
+
+    The verdict goes into the card of the patch, if one patch was probed and it is a folder.
+
+    Args:
+        config: The evaluation; each variant gets a folder of its own in ``out``.
+
+    Returns:
+        What was found; ``None`` while parts of other processes lack.
+
+    Raises:
+        InputError: If no patch reads a channel, or model, data or output folder cannot be used.
+    """
+    shard = own_shard(config)
+    model = load_model(config)
+    channels = channels_of(model)
+    if not channels:
+        raise InputError("--probe: no patch reads a side channel; name one by --patch")
+    questions = read_questions(config, channels)
+    check_ids(questions.samples)
+    scoring = scoring_for(config, questions)
+    processor = PaveProcessor.from_model(model, config.frames)
+    asker = asker_for(model, settled(config.settings, scoring), processor)
+    variants, left_out = variants_of(asker, questions.samples, scoring.seed)
+    results: dict[str, EvalResult] = {}
+    for number, variant in enumerate(variants, start=1):
+        folder = None if config.out is None else ResultFolder(config.out / folder_name(number, variant.name))
+        altered = {"name": variant.name, "seed": scoring.seed}
+        asked = Questions(variant.samples, questions.unreferenced)
+        result = answer_and_score(replace(asker, media=variant.media), asked, scoring, config, folder, shard, altered)
+        if result is not None:
+            results[variant.name] = result
+    if len(results) < len(variants):
+        return None
+    probe = judged(results, left_out, scoring)
+    if processes().is_main_process:
+        _keep(probe, config)
+    return probe
+
+
+def check_ids(samples: Sequence[Sample]) -> None:
+    """Check that ids tell samples apart, across data sets, too.
+
+    Raises:
+        InputError: If one stands for two.
+    """
+    seen: dict[str, str] = {}
+    for sample in samples:
+        if sample.id in seen:
+            raise InputError(f"--probe: {sample.source} has the id {sample.id!r} of {seen[sample.id]}; probe one set")
+        seen[sample.id] = sample.source
+
+
+def variants_of(asker: Asker, samples: Sequence[Sample], seed: int) -> tuple[list[Variant], dict[str, str]]:
+    """Return the variants that can be done, and why others cannot."""
+    limit_gb = asker.settings.cache_limit_gb
+    media = asker.media or MediaWindow(asker.model, asker.processor, asker.reader, limit_gb)
+    found = [Variant(REAL, media, samples), Variant(ZEROED, AlteredMedia(media, zeroed), samples)]
+    left_out = {}
+    for name, donors in (
+        (SHUFFLED, shuffled_donors(samples, seed)),
+        (SAME_ANSWER, same_answer_donors(samples, seed)),
+    ):
+        able = [sample for sample in samples if sample.id in donors]
+        if able:
+            found.append(Variant(name, AlteredMedia(media, donors=donors), able))
+        else:
+            left_out[name] = "there is no such clip"
+    numbered = [name for name, encoder in asker.reader.encoders.items() if getattr(encoder, "numbers_steps", False)]
+    for seconds in SHIFTS_SEC:
+        name = f"shifted by {seconds:+d} s"
+        if numbered:
+            left_out[name] = f"the steps of channel {numbered[0]!r} have numbers, not seconds"
+        else:
+            found.append(Variant(name, AlteredMedia(media, shifted(seconds)), samples))
+    found.append(Variant(NOISE, AlteredMedia(media, noise(seed)), samples))
+    return found, left_out
+
+
+def judged(results: Mapping[str, EvalResult], left_out: Mapping[str, str], scoring: Scoring) -> Probe:
+    """Return the table of a probe, and what it says against the patch."""
+    rows, warnings = [], []
+    for name, result in results.items():
+        metric = next(iter(result.metrics))
+        found = result.metrics[metric]
+        row = ProbeRow(name, metric, found["value"], tuple(found["interval"]), result.n)
+        if name != REAL:
+            drop = paired(REAL, results[REAL].responses, name, result.responses, scoring)[0]
+            row = replace(row, drop=drop.value, drop_interval=drop.interval)
+            warnings += _warning(drop)
+        rows.append(row)
+    return Probe(rows, left_out, warnings, results, _chance(results[REAL]))
+
+
+def _chance(result: EvalResult) -> float | None:
+    """Return chance in the unit of the metric; it is that of a right answer, which other conventions do not count."""
+    return 100 * result.chance if result.chance is not None and result.convention == "exact" else None
+
+
+def _warning(drop: Difference) -> list[str]:
+    """Return what it means if the real channel is no better than that of another clip."""
+    if drop.interval[0] > 0:
+        return []
+    low, high = drop.interval
+    figures = f"{drop.metric} {drop.value:+.4g} with the real one, 95 % interval {low:+.4g} to {high:+.4g}"
+    if drop.than == SHUFFLED:
+        return [f"The real channel is no better than that of another clip ({figures}): it is not shown to be used."]
+    if drop.than == SAME_ANSWER:
+        return [
+            f"The real channel is no better than that of another clip with the same answer ({figures}): it may tell "
+            "what kind of clip this is, but nothing that happens in it."
+        ]
+    return []
+
+
+def _keep(probe: Probe, config: EvalConfig) -> None:
+    for warning in probe.warnings:
+        logger.warning("%s", warning)
+    if config.out is not None:
+        write_json(config.out / PROBE_FILE, probe.to_dict())
+        write_plot(config.out / PLOT_FILE, probe.rows, probe.chance)
+    sources = [patch for patch in config.patches if Path(patch).is_dir()]
+    if len(config.patches) == 1 and sources:
+        write_probe_section(Path(sources[0]), card_text(probe))
+
+
+def card_text(probe: Probe) -> str:
+    """Return what a card says of a probe, as Markdown."""
+    result = probe.results[REAL]
+    warnings = "".join(f"> **Warning.** {warning}\n\n" for warning in probe.warnings)
+    lines = [f"| channel | {probe.rows[0].metric} | 95 % interval | real channel better by |", "|---|---|---|---|"]
+    for row in probe.rows:
+        drop = "" if row.drop is None or row.drop_interval is None else _signed(row.drop, row.drop_interval)
+        lines.append(f"| {row.name} | {row.value:.4g} | {row.interval[0]:.4g} to {row.interval[1]:.4g} | {drop} |")
+    asked = f"{result.n} samples, convention `{result.convention}` of {result.benchmark}, seed {result.seed}."
+    return warnings + "\n".join(lines) + f"\n\n{asked}\n"
+
+
+def _signed(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:+.4g} ({interval[0]:+.4g} to {interval[1]:+.4g})"

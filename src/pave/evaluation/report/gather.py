@@ -1,0 +1,112 @@
+"""Reads what evaluations, comparisons and probes left, to be put on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pave.config import read_json
+from pave.errors import InputError
+from pave.evaluation.folder import COMPARISON_FILE, PROBE_FILE, RESPONSES_FILE, RESULT_FILE, folder_name
+from pave.evaluation.probe_plot import REAL, ProbeRow
+from pave.evaluation.responses import Response, read_responses
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model on one set.
+
+    Args:
+        name: Of the model, unique on the page.
+        source: Folder that it was read from.
+        result: As ``result.json`` has it.
+        responses: Its answers.
+    """
+
+    name: str
+    source: str
+    result: Mapping[str, Any]
+    responses: Sequence[Response]
+
+
+@dataclass(frozen=True)
+class ShownProbe:
+    """One probe.
+
+    Args:
+        name: Of the model.
+        rows: Its table.
+        warnings: What it says against the patch.
+        chance: Of the real run, if known.
+        left_out: Variants that could not be done, with the reason.
+    """
+
+    name: str
+    rows: Sequence[ProbeRow]
+    warnings: Sequence[str]
+    chance: float | None
+    left_out: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All that goes on the page: results, differences as ``comparison.json`` has them, probes."""
+
+    entries: Sequence[Entry]
+    differences: Sequence[Mapping[str, Any]]
+    probes: Sequence[ShownProbe]
+
+
+def gather(folders: Sequence[Path]) -> Gathered:
+    """Read result folders of any kind.
+
+    Raises:
+        InputError: If one holds no finished result.
+    """
+    entries: list[Entry] = []
+    differences: list[Mapping[str, Any]] = []
+    probes: list[ShownProbe] = []
+    for folder in folders:
+        if (folder / COMPARISON_FILE).is_file():
+            found = read_json(folder / COMPARISON_FILE)
+            for number, (name, result) in enumerate(found["models"].items(), start=1):
+                entries.append(_entry(name, folder / folder_name(number, name), result))
+            differences += found["differences"]
+        elif (folder / PROBE_FILE).is_file():
+            found = read_json(folder / PROBE_FILE)
+            entry = _entry(model_name(found["result"]), folder / folder_name(1, REAL), found["result"])
+            entries.append(entry)
+            rows = [ProbeRow(**row) for row in found["rows"]]
+            probes.append(ShownProbe(entry.name, rows, found["warnings"], found["chance"], found["left_out"]))
+        elif (folder / RESULT_FILE).is_file():
+            result = read_json(folder / RESULT_FILE)
+            entries.append(_entry(model_name(result), folder, result))
+        else:
+            raise InputError(
+                f"{folder}: holds no finished result ({RESULT_FILE}, {COMPARISON_FILE} or {PROBE_FILE}); "
+                "give an --out folder of pave eval"
+            )
+    return Gathered(_told_apart(entries), differences, probes)
+
+
+def model_name(result: Mapping[str, Any]) -> str:
+    """Return what a result's model is called: its base and the patches as the user named them."""
+    sources = result["config"].get("patches") or result["patches"]
+    return " + ".join([Path(result["base"]).name, *(Path(source).name for source in sources)])
+
+
+def _entry(name: str, folder: Path, result: Mapping[str, Any]) -> Entry:
+    return Entry(name, str(folder), result, read_responses(folder / RESPONSES_FILE))
+
+
+def _told_apart(entries: Sequence[Entry]) -> list[Entry]:
+    """Add their folder to names that stand for several."""
+    names = [entry.name for entry in entries]
+    return [
+        entry
+        if names.count(entry.name) == 1
+        else Entry(f"{entry.name} ({entry.source})", entry.source, entry.result, entry.responses)
+        for entry in entries
+    ]

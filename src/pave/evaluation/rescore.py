@@ -1,0 +1,104 @@
+"""Scores responses again, under any convention, without the model that gave them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pave.data.jsonl import read_samples
+from pave.errors import InputError, nearest
+from pave.evaluation.folder import RESPONSES_FILE
+from pave.evaluation.questions import with_references
+from pave.evaluation.responses import Response, read_responses, response_to
+from pave.evaluation.scoring import score, scoring_of
+
+
+def rescore(
+    source: Path,
+    convention: str | None = None,
+    benchmark: str | None = None,
+    data: Sequence[Path] = (),
+    seed: int = 0,
+    skip_missing: bool = False,
+) -> dict[str, Any]:
+    """Return all numbers over old responses.
+
+    Args:
+        source: A result folder or its responses; with ``data`` a file of predictions, ``{"id", "prediction"}`` a line.
+        convention: How they are scored; by default the benchmark's first.
+        benchmark: By default the one that the samples name.
+        data: Data sets that the predictions are for, where ``source`` does not hold questions and references itself.
+        seed: Of the bootstrap.
+        skip_missing: Leave samples whose media lack out of the scores; otherwise they count as wrong.
+
+    Raises:
+        InputError: If a file cannot be used, ids do not fit, or benchmark or convention is unknown.
+    """
+    path = source / RESPONSES_FILE if source.is_dir() else source
+    unreferenced = 0
+    if data:
+        responses, unreferenced = joined(path, data)
+    else:
+        responses = read_responses(path)
+    scoring = scoring_of(responses, benchmark, convention, seed, skip_missing)
+    return {**score(responses, scoring, unreferenced), "source": str(path)}
+
+
+def joined(path: Path, data: Sequence[Path]) -> tuple[list[Response], int]:
+    """Return predictions beside the samples of data sets, and how many samples have no reference.
+
+    Raises:
+        InputError: If an id is repeated or unknown, or a sample with a reference has no prediction.
+    """
+    samples = [sample for folder in data for sample in read_samples(folder, _channels(folder))]
+    predictions = read_predictions(path)
+    known = {sample.id for sample in samples}
+    for name in predictions:
+        if name not in known:
+            raise InputError(f"{path}: id {name!r} is of no sample in the data{nearest(name, known)}")
+    questions = with_references(samples)
+    lacking = [
+        sample.id for sample in questions.samples if sample.id not in predictions and not sample.extra.get("missing")
+    ]
+    if lacking:
+        raise InputError(f"{path}: {len(lacking)} samples have no prediction, such as {lacking[0]!r}; add them")
+    return [
+        response_to(sample, predictions.get(sample.id, "")) for sample in questions.samples
+    ], questions.unreferenced
+
+
+def read_predictions(path: Path) -> dict[str, str]:
+    """Read predictions by id.
+
+    Raises:
+        InputError: If the file is missing, a line is none, or an id is repeated.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give a file of predictions")
+    found: dict[str, str] = {}
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            name, prediction = record["id"], record["prediction"]
+        except (ValueError, TypeError, KeyError):
+            raise InputError(f'{path}:{number}: write {{"id": "...", "prediction": "..."}} a line') from None
+        if not isinstance(name, str) or not isinstance(prediction, str):
+            raise InputError(f"{path}:{number}: id and prediction must be texts")
+        if name in found:
+            raise InputError(f"{path}:{number}: id {name!r} is there a second time; keep one of them")
+        found[name] = prediction
+    return found
+
+
+def _channels(folder: Path) -> set[str]:
+    """Return every channel that the lines of a data set name; no model says which ones it reads."""
+    path = folder / "samples.jsonl" if folder.is_dir() else folder
+    named: set[str] = set()
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        try:
+            named |= set(json.loads(line).get("side") or {})
+        except (ValueError, AttributeError, TypeError):
+            continue
+    return named
