@@ -49,6 +49,7 @@ def test_reads_what_a_file_would_hold() -> None:
         ({"weight_decay": -1.0}, "weight_decay is -1.0; it must be 0 or more"),
         ({"side_dropout": 1.0}, "side_dropout is 1.0; it must be from 0 up to, not including, 1"),
         ({"warmup": 0.5, "decay": 0.6}, "decay is 0.6; it must be above 0, and with warmup at most 1"),
+        ({"data": (Source(Path("set"), from_step=2),)}, "every data source has a from_step"),
         ({"steps": 0}, "steps is 0; it must be at least 1, or null to count in epochs"),
         ({"precision": "fp8"}, "precision is 'fp8'; choose from 'fp32', 'bf16', 'fp16'"),
         ({"preprocessing": Preprocessing(8)}, "preprocessing.encoder is missing; say what makes channel 'audio'"),
@@ -62,5 +63,7 @@ def test_bad_values_are_refused(fields: dict[str, Any], message: str) -> None:
 def test_bad_sources_are_refused() -> None:
     with pytest.raises(InputError, match="data source set: cap is 0"):
         Source(Path("set"), cap=0)
+    with pytest.raises(InputError, match="data source set: from_step is -1"):
+        Source(Path("set"), from_step=-1)
     with pytest.raises(InputError, match="data source set: weight is 0"):
         Source(Path("set"), weight=0)

@@ -35,6 +35,17 @@ def test_a_longer_run_starts_like_a_shorter_one(
     assert np.array_equal(short, long[:length])
 
 
+@given(SOURCES, st.integers(0, 5), st.integers(0, 60))
+def test_a_source_is_not_drawn_from_before_it_joins(
+    sources: list[tuple[int, float]], seed: int, join: int
+) -> None:
+    sizes, weights = zip(*[(7, 1.0), *sources], strict=True)
+    joins = [0] + [join] * len(sources)
+    order = sample_order(sizes, weights, join + epoch_size(sizes, weights), seed, joins)
+    assert (order[:join] < 7).all()
+    assert np.bincount(order[join:], minlength=sum(sizes))[7:].sum() == epoch_size(sizes[1:], weights[1:])
+
+
 def test_seed_and_epoch_change_the_order() -> None:
     order = sample_order([50], [1.0], 100, 0)
     assert not np.array_equal(order[:50], order[50:])

@@ -98,6 +98,14 @@ def test_folder_holds_the_patch_and_its_facts(tmp_path: Path) -> None:
     assert not (tmp_path / "out.unfinished").exists()
 
 
+def test_a_source_that_would_never_be_drawn_from_is_refused(tmp_path: Path) -> None:
+    config = make_config(tmp_path, steps=3)
+    late = replace(config, data=(*config.data, replace(config.data[0], from_step=3)))
+    with pytest.raises(InputError, match="from_step is 3, but the run has 3 steps"):
+        train(late)
+    assert not config.out.exists()
+
+
 def test_rates_stay_up_until_the_decay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
     log = PaveTrainer.log

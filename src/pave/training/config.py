@@ -18,12 +18,14 @@ class Source:
         path: The ``.jsonl`` file, or a folder that holds ``samples.jsonl``.
         cap: Use at most so many samples, chosen by the seed; ``None`` for all.
         weight: How often an epoch holds each of them; the fraction is a chance, drawn anew each epoch.
+        from_step: Steps of the run before it is drawn from: what must not be lost may wait until the rest is learned.
         make: Settings of ``pave blindspot make``, with which ``pave train`` writes the set if it is not there yet.
     """
 
     path: Path
     cap: int | None = None
     weight: float = 1.0
+    from_step: int = 0
     make: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -31,6 +33,8 @@ class Source:
             raise InputError(f"data source {self.path}: cap is {self.cap}; it must be at least 1")
         if not 0 < self.weight < float("inf"):
             raise InputError(f"data source {self.path}: weight is {self.weight}; it must be above 0")
+        if self.from_step < 0:
+            raise InputError(f"data source {self.path}: from_step is {self.from_step}; it must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ class TrainConfig:
             raise InputError("train: neither patch nor lora is given; there is nothing to train")
         if not self.data:
             raise InputError("train: data is empty; name at least one data set")
+        if all(source.from_step for source in self.data):
+            raise InputError("train: every data source has a from_step; one must be there from the start, at 0")
         for name in ("batch_size", "gradient_accumulation", "save_every", "log_every"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in ("patch_lr", "lora_lr", "max_grad_norm", "epochs", "cache_limit_gb"):

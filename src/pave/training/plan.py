@@ -18,7 +18,9 @@ def capped(count: int, cap: int | None, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng([seed, count]).choice(count, cap, replace=False))
 
 
-def sample_order(sizes: Sequence[int], weights: Sequence[float], length: int, seed: int) -> np.ndarray:
+def sample_order(
+    sizes: Sequence[int], weights: Sequence[float], length: int, seed: int, joins: Sequence[int] | None = None
+) -> np.ndarray:
     """Return the samples of a run, one epoch after the other.
 
     Args:
@@ -26,17 +28,22 @@ def sample_order(sizes: Sequence[int], weights: Sequence[float], length: int, se
         weights: How often an epoch holds each sample of a source.
         length: Samples that the run takes.
         seed: Of the order.
+        joins: Samples that the run takes before each source is drawn from, 0 for one of them at least; a new epoch
+            starts where a source joins. By default all are there from the start.
 
     Returns:
         Sample numbers (length,).
     """
     starts = np.cumsum([0, *sizes[:-1]])
+    joins = joins or [0] * len(sizes)
+    sources = list(zip(joins, starts, sizes, weights, strict=True))
     epochs: list[np.ndarray] = []
     taken = 0
     while taken < length:
         rng = np.random.default_rng([seed, len(epochs)])
-        drawn = [_drawn(start, size, weight, rng) for start, size, weight in zip(starts, sizes, weights, strict=True)]
-        epochs.append(rng.permutation(np.concatenate(drawn)))
+        drawn = [_drawn(start, size, weight, rng) for join, start, size, weight in sources if join <= taken]
+        until = min((join for join in joins if join > taken), default=length)
+        epochs.append(rng.permutation(np.concatenate(drawn))[: until - taken])
         taken += len(epochs[-1])
     return np.concatenate(epochs)[:length]
 

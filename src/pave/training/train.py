@@ -83,6 +83,7 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
         [source.weight for source in config.data],
         arguments.max_steps * _per_step(config),
         config.seed,
+        [source.from_step * _per_step(config) for source in config.data],
     )
     if PartialState().is_main_process:
         run.begin()
@@ -204,10 +205,17 @@ def _per_step(config: TrainConfig) -> int:
 
 
 def _steps(config: TrainConfig, sizes: list[int]) -> int:
-    if config.steps is not None:
-        return config.steps
-    size = epoch_size(sizes, [source.weight for source in config.data])
-    return max(1, math.ceil(config.epochs * size / _per_step(config)))
+    steps = config.steps
+    if steps is None:
+        size = epoch_size(sizes, [source.weight for source in config.data])
+        steps = max(1, math.ceil(config.epochs * size / _per_step(config)))
+    for source in config.data:
+        if source.from_step >= steps:
+            raise InputError(
+                f"data source {source.path}: from_step is {source.from_step}, but the run has {steps} steps; "
+                "lower it or leave the source out"
+            )
+    return steps
 
 
 def _arguments(config: TrainConfig, steps: int, folder: Path) -> TrainingArguments:

@@ -1,4 +1,4 @@
-"""Multiple-choice sets: which letter is right, what is divided by what, and prompts."""
+"""Multiple-choice sets: which letter is right, and what is divided by what."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 from pave.errors import InputError
 from pave.evaluation.conventions import Scored, get
 from pave.evaluation.conventions.multiple_choice import choices_of, right_letter
-from pave.evaluation.conventions.prompts import mvbench_prompt, subtitles_at_frames, video_mme_prompt
 from pave.evaluation.conventions.vsi_bench import any_number, first_number, relative_accuracy
 
 from .samples import scored
@@ -123,18 +122,3 @@ def test_relative_accuracy() -> None:
     assert relative_accuracy(4.0, 4.0) == 1.0
     assert relative_accuracy(3.0, 4.0) == pytest.approx(0.6)
     assert relative_accuracy(None, 4.0) == 0.0
-
-
-def test_prompts() -> None:
-    assert video_mme_prompt("q?", ["A. x"]).splitlines()[1:3] == ["q?", "A. x"]
-    assert mvbench_prompt("q?", ["x", "y"]) == "Question:q?\nOption:\n(A) x\n(B) y\nOnly give the best option.\n"
-
-
-def test_subtitles_are_those_on_screen_at_the_frames() -> None:
-    cue = '{}\n00:00:0{},000 --> 00:00:0{},000\n<font color="white" size=".72c">{}</font>'
-    srt = "\n\n".join(
-        [cue.format(1, 0, 2, "one"), cue.format(2, 2, 4, "two"), "3\n00:00:04,000 --> 00:00:05,000\nplain"]
-    )
-    assert subtitles_at_frames(srt, 10.0, 50, 2) == ["one"]
-    assert subtitles_at_frames(srt, 10.0, 50, -1) == ["one", "two"]
-    assert subtitles_at_frames("", 10.0, 50, 2) == []

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pave.evaluation.benchmarks import mvbench as mvbench_raw
+from pave.evaluation.benchmarks import subtitles
+from pave.evaluation.benchmarks import video_mme as video_mme_raw
 from pave.evaluation.conventions import (
     avqa,
     avsd,
@@ -19,7 +22,6 @@ from pave.evaluation.conventions import (
     music_avqa,
     mvbench,
     option_sets,
-    prompts,
     scanqa,
     sqa3d,
     video_mme,
@@ -33,6 +35,7 @@ from pave.evaluation.conventions.text import clean_answer
 
 Row = Mapping[str, Any]
 Replay = Callable[[Row], Any]
+from pave.media.reference_frames import evenly_numbered
 
 VIDEO_FRAME_RATE, VIDEO_FRAMES, SHOWN_FRAMES = 10.0, 100, 4
 """The stub video of the subtitle prompt's vector."""
@@ -118,8 +121,8 @@ def _scanqa_file(row: Row) -> dict[str, float]:
 
 def _subtitle_prompt(row: Row) -> str:
     asked = row["prediction"]
-    said = prompts.subtitles_at_frames(row["references"], VIDEO_FRAME_RATE, VIDEO_FRAMES, SHOWN_FRAMES)
-    return prompts.video_mme_subtitle_prompt(asked["question"], asked["options"], said)
+    said = subtitles.shown(row["references"], evenly_numbered(VIDEO_FRAMES, SHOWN_FRAMES), VIDEO_FRAME_RATE)
+    return video_mme_raw.prompt("lmms-eval", asked["question"], asked["options"], said)
 
 
 def _mlvu_average(name: str) -> Replay:
@@ -171,15 +174,15 @@ REPLAYS: Mapping[tuple[str, str], Replay] = {
     ("Video-MME", "lmms_eval_0.2-0.3.extract"): _text(lambda text: letters.first_letter(text, letters.LMMS_PREFIXES)),
     ("Video-MME", "lmms_eval_0.7.extract"): _text(letters.ranked_letter),
     ("Video-MME", "official.aggregate"): lambda row: video_mme.official_accuracies(row["prediction"]),
-    ("Video-MME", "lmms_eval.prompt"): lambda row: prompts.video_mme_prompt(
-        row["prediction"]["question"], row["prediction"]["options"]
+    ("Video-MME", "lmms_eval.prompt"): lambda row: video_mme_raw.prompt(
+        "lmms-eval", row["prediction"]["question"], row["prediction"]["options"]
     ),
     ("Video-MME", "lmms_eval.prompt_subtitle"): _subtitle_prompt,
     ("MVBench", "official.check_ans"): _one(mvbench.official_match, bool),
     ("MVBench", "vlmevalkit.check_ans"): _one(mvbench.vlmevalkit_match, bool),
     ("MVBench", "lmms_eval.mcq_acc"): _one(mvbench.lmms_match),
-    ("MVBench", "lmms_eval.prompt"): lambda row: prompts.mvbench_prompt(
-        row["prediction"]["question"], row["prediction"]["candidates"]
+    ("MVBench", "lmms_eval.prompt"): lambda row: mvbench_raw.prompt(
+        "lmms-eval", row["prediction"]["question"], row["prediction"]["candidates"]
     ),
     ("MVBench", "lmms_eval.aggregate"): lambda row: mvbench.answered_accuracy(
         [answer["score"] for answer in row["prediction"]], [answer["pred_answer"] for answer in row["prediction"]]
