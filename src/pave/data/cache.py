@@ -242,7 +242,7 @@ def _bytes(tensor: torch.Tensor | None) -> int:
 
 
 def _video_bytes(video: VideoTokens) -> int:
-    return _bytes(video.tokens) + _bytes(video.vision) + _bytes(video.tail)
+    return sum(map(_bytes, (video.tokens, video.vision, video.tail, *video.kept.values())))
 
 
 def _size(cache: MediaCache) -> int:

@@ -1,0 +1,15 @@
+"""Qwen3-VL, Qwen3.5, Cosmos 3 and their mixtures of experts: as Qwen2-VL, with times as text between the steps."""
+
+from __future__ import annotations
+
+from pave.bases.grid import GridFamily
+
+
+class Qwen3VL(GridFamily):
+    """``Qwen3VLForConditionalGeneration``, ``Qwen3_5ForConditionalGeneration``, ``Cosmos3OmniForConditionalGeneration``.
+
+    Features of the tower's earlier layers, where a model has them, reach the first layers of its language model
+    beside the video tokens, untouched by patches.
+    """
+
+    beside = ("video_grid_thw", "mm_token_type_ids")
