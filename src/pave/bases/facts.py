@@ -42,7 +42,7 @@ class Facts:
     """Inputs that the video path takes beside the pixels."""
 
     beside: ClassVar[tuple[str, ...]] = ()
-    """Inputs that the language model needs beside encoded videos, and without which a base fails or, worse, does not."""
+    """Inputs that the language model needs beside encoded videos; without them some bases fail, and others do not."""
 
     placeholder: ClassVar[str] = "video_token_id"
     """Field of the configuration with the token id that marks the places of video tokens."""

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.video_processing_utils import BaseVideoProcessor
 
-from pave.bases.facts import Facts
+from pave.bases.facts import MINIMUM_TRANSFORMERS, Facts, check_seam
 from pave.bases.layout import LEAD, Cut, VideoShape, cut, deepstack_of, deepstack_to, fill, rows_of, stacked, with_lead
 from pave.bases.output import VideoOutput
 from pave.bases.times import frame_times, mean_of_frames
@@ -23,6 +23,8 @@ from pave.bases.tower import BaseTower
 from pave.encoders.tower import Tower
 from pave.errors import InputError
 from pave.types import VideoTokens, check_times
+
+__all__ = ["MINIMUM_TRANSFORMERS", "Family", "check_seam", "unplaced"]
 
 
 class Family(Facts, ABC):

@@ -13,7 +13,7 @@ from pave.bases.undivided import Step, UndividedFamily
 
 
 class MiniCPMV(UndividedFamily):
-    """``MiniCPMV4_6ForConditionalGeneration``; in mode ``4x`` the tower merges nothing, and tokens are four times more."""
+    """``MiniCPMV4_6ForConditionalGeneration``; in mode ``4x`` its tower merges nothing."""
 
     needs = ("target_sizes_videos",)
 

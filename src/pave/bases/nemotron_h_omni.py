@@ -24,7 +24,7 @@ class NemotronHOmni(UndividedFamily):
     placeholder = "image_token_id"
     language_model = "language_model"
     vision_tower = "vision_model"
-    hint = "give one time a frame; frames are paired across videos, so each video but the last needs an even number of them"
+    hint = "give one time a frame; frames are paired across videos, so each video but the last needs an even number"
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__(config)

@@ -6,7 +6,7 @@ from pave.bases.grid import GridFamily
 
 
 class Qwen3VL(GridFamily):
-    """``Qwen3VLForConditionalGeneration``, ``Qwen3_5ForConditionalGeneration``, ``Cosmos3OmniForConditionalGeneration``.
+    """``Qwen3VLForConditionalGeneration``, and those of Qwen3-VL-MoE, Qwen3.5, its mixture of experts, and Cosmos 3.
 
     Features of the tower's earlier layers, where a model has them, reach the first layers of its language model
     beside the video tokens, untouched by patches.

@@ -18,7 +18,7 @@ from pave.types import VideoTokens
 
 
 class RecognisedGrid(GridFamily):
-    """A base whose video path takes patches and ``video_grid_thw``; the count of its tokens is checked at every call."""
+    """A base whose video path takes patches and ``video_grid_thw``; its tokens are counted at every call."""
 
     vision_width = None
 

@@ -1,4 +1,4 @@
-"""Features of a frame in rows and columns, and their mean over square blocks, as towers of square frames merge them."""
+"""Features of a frame in rows and columns, and their means over square blocks."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pave.bases.frames import FrameFamily
 
 
 class VideoLlava(FrameFamily):
-    """``VideoLlavaForConditionalGeneration``; the class token has a placeholder, but no place, so no patch acts on it."""
+    """``VideoLlavaForConditionalGeneration``; its class token has a placeholder but no place: no patch acts on it."""
 
     lead = 1
     entries = "step"
