@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -16,7 +16,7 @@ from tests.families.tiny import Row, batch, make_base, rows
 
 SIDE_DIM = 8
 CHANNELS = ("audio", "depth")
-"""A sound-like channel of one token a step, which asks before the projector where that is possible, and a dense one."""
+"""One token a step, as sound has, asking before the projector where that is possible; and a dense one."""
 
 GREEDY: dict[str, Any] = {"max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False, "pad_token_id": 0}
 BEAMS = {**GREEDY, "num_beams": 2}
@@ -29,6 +29,7 @@ class Stock:
     forward: Tensor | Exception
     greedy: Tensor | Exception
     beams: Tensor | Exception
+    uncached: Tensor | Exception
 
 
 @dataclass
@@ -38,13 +39,12 @@ class Subject:
     Args:
         name: Its name in the records.
         model: Its base with trained patches.
-        stock: What the base said before it was wrapped.
+        stock: What the base said before it was wrapped, if anybody listened.
     """
 
     name: str
     model: PaveModel
-    stock: Stock
-    solo: dict[Any, Tensor] = field(default_factory=dict)
+    stock: Stock | None = None
 
     @property
     def family(self) -> Family:
@@ -90,11 +90,12 @@ def make_subject(name: str) -> Subject:
         _try(lambda: _logits(base, base, inputs)),
         _try(lambda: base.generate(**inputs, **GREEDY)),
         _try(lambda: base.generate(**inputs, **BEAMS)),
+        _try(lambda: base.generate(**inputs, **GREEDY, use_cache=False)),
     )
     model = PaveModel.from_base(base)
     for channel in CHANNELS:
         model.add_patch(channel, patch_config(model.family, channel), LoraSpec(r=2, dropout=0.0))
-        randomize(model, channel)
+        _train(model, channel)
     model.set_trainable(CHANNELS)
     return Subject(name, model, stock)
 
@@ -104,6 +105,14 @@ def patch_config(family: Family, channel: str) -> PatchConfig:
     before = channel == "audio" and family.vision_dim > 0
     config = PatchConfig(channel=channel, side_dim=SIDE_DIM, hidden_dim=16, heads=2, layers=1)
     return replace(config, query="vision" if before else "projected")
+
+
+def _train(model: PaveModel, channel: str) -> None:
+    """Give a patch weights that do something, but do not turn the last bits of a tiny model into visible digits."""
+    randomize(model, channel)
+    with torch.no_grad():
+        for weight in [*model.patches[channel].parameters(), *model.lora.parameters(channel)]:
+            weight.mul_(0.5)
 
 
 def _signal(channel: str, seed: int) -> SideChannel:

@@ -59,7 +59,9 @@ class Row:
 
 @functools.cache
 def rows(name: str, case: str = "two") -> tuple[Row, ...]:
-    """Return the samples of a recorded batch, each without its padding."""
+    """Return the samples of a recorded batch, each without its padding; ``multi`` is one sample of two videos."""
+    if case == "multi" and case not in facts(name)["cases"]:
+        return (_in_one(rows(name)),)
     recorded = facts(name)["cases"][case]
     inputs: dict[str, Tensor] = {}
     for field, entry in recorded["inputs"].items():
@@ -95,6 +97,13 @@ def batch(samples: tuple[Row, ...] | list[Row], side: Literal["left", "right"] =
     for field in samples[0].media:
         made[field] = _joined(field, [sample.media[field] for sample in samples])
     return made
+
+
+def _in_one(samples: tuple[Row, ...]) -> Row:
+    """Put the videos and texts of several samples into one."""
+    tokens = {field: torch.cat([sample.tokens[field] for sample in samples]) for field in samples[0].tokens}
+    media = {field: _joined(field, [sample.media[field] for sample in samples]) for field in samples[0].media}
+    return Row(tokens, media, tuple(video for sample in samples for video in sample.videos))
 
 
 def _split(field: str, value: Tensor, videos: list[list[tuple[int, int]]], inputs: dict[str, Tensor]) -> list[Tensor]:

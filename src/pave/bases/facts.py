@@ -69,7 +69,7 @@ class Facts:
     """Path of the language model inside the base, where LoRA goes."""
 
     lora_without: ClassVar[tuple[str, ...]] = ()
-    """Linear layers of the language model, by last name, that never get a LoRA."""
+    """Names in the paths of those linear layers of the language model that never get a LoRA."""
 
     vision_tower: ClassVar[str] = "model.vision_tower"
     """Path of the vision tower inside the base."""
@@ -141,7 +141,7 @@ class Facts:
             if name.startswith(inside)
             and isinstance(module, nn.Linear)
             and module is not head
-            and name.rsplit(".", 1)[-1] not in self.lora_without
+            and not set(name.split(".")) & set(self.lora_without)
         ]
 
 

@@ -23,10 +23,6 @@ class InstructBlipVideo(FrameFamily):
     vision_tower = "vision_model"
 
     @property
-    def vision_dim(self) -> int:
-        return 0
-
-    @property
     def grid(self) -> tuple[int, int]:
         return (1, int(self.config.num_query_tokens))
 

@@ -13,3 +13,12 @@ class Qwen3VL(GridFamily):
     """
 
     beside = ("video_grid_thw", "mm_token_type_ids")
+
+
+class Qwen3_5Moe(Qwen3VL):  # noqa: N801
+    """``Qwen3_5MoeForConditionalGeneration``.
+
+    Its shared experts see the tokens of all samples in one row, where peft cannot tell whose LoRA should act.
+    """
+
+    lora_without = ("shared_expert", "shared_expert_gate")

@@ -83,11 +83,13 @@ def recognise(model: PreTrainedModel) -> Family | None:
     config = model.config
     if path is None or not hasattr(config, "video_token_id") or not _has_language_model(model):
         return None
-    parameters = inspect.signature(path).parameters.values()
-    asked = {
-        parameter.name for parameter in parameters if parameter.default is parameter.empty and parameter.name != "self"
-    }
+    parameters = [
+        parameter
+        for parameter in inspect.signature(path).parameters.values()
+        if parameter.name != "self" and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
     names = {parameter.name for parameter in parameters}
+    asked = {parameter.name for parameter in parameters if parameter.default is parameter.empty}
     if "video_grid_thw" in names and asked <= {"pixel_values_videos", "video_grid_thw"}:
         if getattr(getattr(config, "vision_config", None), "spatial_merge_size", None) is None:
             return None
