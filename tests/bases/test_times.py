@@ -29,7 +29,7 @@ def test_no_rate_is_assumed(metadata: object, lacks: str) -> None:
 
 
 def test_means_over_chunks_of_other_lengths() -> None:
-    times = torch.tensor([0.0, 1.0, 2.0, 3.0, 8.0])
+    times = torch.tensor([0.0, 1.0, 2.0, 3.0, 8.0], dtype=torch.float64)
     assert mean_of_frames(times, [2, 3]).tolist() == [0.5, 13 / 3]
     assert mean_of_frames(times[:4], [2, 3]).tolist() == [0.5, 8 / 3]
     assert mean_of_frames(times[:2], [2, 3]).tolist() == [0.0, 1.0]

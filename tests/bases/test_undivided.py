@@ -42,7 +42,7 @@ def test_times_divide(frames: list[int], counts: list[int], steps: list[int]) ->
     assert [count for count, _ in FAMILY.shapes({"frames": frames}, times)] == steps
 
 
-@pytest.mark.parametrize("counts", [[3], [2, 2], [3, 0], [], [1, 3]])
+@pytest.mark.parametrize("counts", [[1], [5], [3, 0], [], [1, 3]])
 def test_times_that_do_not_fit(counts: list[int]) -> None:
     with pytest.raises(
         InputError, match=r"video_times_sec has the times of \[.*\] frames, but the inputs hold 2 steps"

@@ -31,6 +31,8 @@ MISSING: dict[tuple[str, str], Reason] = {
     ("nemotron_h_omni", "untrained"): Reason("forward", _NEMOTRON),
     ("nemotron_h_omni", "absent"): Reason("forward", _NEMOTRON),
     ("nemotron_h_omni", "off"): Reason("forward", _NEMOTRON),
-    ("nemotron_h_omni", "beams"): Reason("beams", _NEMOTRON),
+    ("nemotron_h_omni", "beams"): Reason(
+        "beams", "its `forward` fails as above, and beam search looks for `video_token_id`, as with GLM"
+    ),
 }
 """Family and behaviour to the reason."""

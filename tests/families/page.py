@@ -43,8 +43,8 @@ INTRO = f"""# Bases
 <!-- Written by `python -m tests.families.page`; a test fails if it is not up to date. -->
 
 A patch attaches to any of these families of `transformers` (at least {MINIMUM_TRANSFORMERS}), by the `model_type` of
-the base that you already run. Each is tested with tiny random models of its own architecture and two trained patches: a
-channel of one token a step, and a dense one.
+the base that you already run. Each is tested with tiny random models of its own architecture and two trained
+patches: a channel of one token a step, and a dense one.
 
 | model type | class | frames a step | video tokens a step | queries | missing |
 |---|---|---|---|---|---|

@@ -94,7 +94,7 @@ def make_subject(name: str) -> Subject:
     )
     model = PaveModel.from_base(base)
     for channel in CHANNELS:
-        model.add_patch(channel, patch_config(model.family, channel), LoraSpec(r=2, dropout=0.0))
+        model.add_patch(channel, patch_config(model.family, channel), LoraSpec(r=2, alpha=2, dropout=0.0))
         _train(model, channel)
     model.set_trainable(CHANNELS)
     return Subject(name, model, stock)

@@ -71,7 +71,10 @@ def rows(name: str, case: str = "two") -> tuple[Row, ...]:
     videos = [
         [(video["T"], video["S"]) for video in recorded["videos"] if video["row"] == row] for row in range(len(ids))
     ]
-    split = {field: _split(field, value, videos, inputs) for field, value in inputs.items() if field not in tokenwise}
+    media = {field: value for field, value in inputs.items() if field not in tokenwise}
+    split = {field: [value] for field, value in media.items()}
+    if len(ids) > 1:
+        split = {field: _split(field, value, videos, inputs) for field, value in media.items()}
     keep = inputs["attention_mask"].bool()
     return tuple(
         Row(
