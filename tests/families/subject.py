@@ -18,7 +18,14 @@ SIDE_DIM = 8
 CHANNELS = ("audio", "depth")
 """One token a step, as sound has, asking before the projector where that is possible; and a dense one."""
 
-GREEDY: dict[str, Any] = {"max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False, "pad_token_id": 0}
+GREEDY: dict[str, Any] = {
+    "max_new_tokens": 4,
+    "min_new_tokens": 4,
+    "do_sample": False,
+    "pad_token_id": 0,
+    # What stands for media in a prompt is never an answer.
+    "suppress_tokens": list(range(190, 200)),
+}
 BEAMS = {**GREEDY, "num_beams": 2}
 
 

@@ -45,5 +45,7 @@ class Ernie4_5VL(GridFamily):  # noqa: N801
         return torch.cat(merged)
 
     def frame_inputs(self, processor: BaseVideoProcessor, frames: Tensor) -> dict[str, Tensor]:
+        # Its videos have their times drawn on them; frames by themselves have none.
         shown = [frame.repeat(self.frames_per_step, 1, 1, 1) for frame in frames.split(1)]
-        return dict(processor(shown, do_sample_frames=False, return_tensors="pt"))
+        made = processor(shown, do_sample_frames=False, draw_on_frames=False, return_tensors="pt")
+        return {name: value for name, value in made.items() if isinstance(value, Tensor)}
