@@ -102,7 +102,7 @@ class Family(Facts, ABC):
         return None
 
     def frame_inputs(self, processor: BaseVideoProcessor, frames: Tensor) -> dict[str, Tensor]:
-        """Return the base's inputs for frames uint8 (T,3,H,W), each seen for itself: as a video of its own, held still."""
+        """Return the base's inputs for frames uint8 (T,3,H,W), each seen for itself: a video that holds still."""
         shown = [frame.repeat(self.frames_per_step, 1, 1, 1) for frame in frames.split(1)]
         made = processor(shown, do_sample_frames=False, return_tensors="pt")
         return {name: value for name, value in made.items() if isinstance(value, Tensor)}
