@@ -115,7 +115,8 @@ class Family(Facts, ABC):
             inputs: The base's inputs, as :meth:`frame_inputs` made them.
             pooled: Whether the base's own pooling is applied.
         """
-        output = self._call(core, self.method, inputs)
+        # A tower counted without weights is given the places of its patches, which it cannot work out.
+        output = self._call(core, self.method, inputs, ("position_ids",))
         if not pooled:
             return self.patches(core, output, inputs)
         rows, columns = self.shapes(inputs)[0][1]
@@ -208,9 +209,9 @@ class Family(Facts, ABC):
         with torch.no_grad():
             return self._call(model.base_model, "get_image_features", inputs)
 
-    def _call(self, core: Any, method: str, inputs: Mapping[str, Any]) -> Any:
+    def _call(self, core: Any, method: str, inputs: Mapping[str, Any], more: tuple[str, ...] = ()) -> Any:
         # The signature of the class: wrappers such as FSDP's hide the instance's.
-        names = inspect.signature(getattr(type(core), method)).parameters
+        names = [*inspect.signature(getattr(type(core), method)).parameters, *more]
         renamed = self.arguments if method == self.method else {}
         taken = {name: renamed.get(name, name) for name in names}
         given = {name: inputs[source] for name, source in taken.items() if source in inputs}
