@@ -46,7 +46,7 @@ class PaveModel(nn.Module):
     def __init__(self, base: PreTrainedModel, record: BaseRecord) -> None:
         super().__init__()
         check_seam(type(base))
-        self.family = family_of(base.config)
+        self.family = family_of(base.config, base)
         self.record = record
         self.base = base.requires_grad_(False)
         self.patches = nn.ModuleDict()
@@ -275,11 +275,15 @@ class PaveModel(nn.Module):
         settings = inputs.get("generation_config") or self.base.generation_config or GenerationConfig()
         beams = inputs.get("num_beams", settings.num_beams) or 1
         sequences = inputs.get("num_return_sequences", settings.num_return_sequences) or 1
-        with self.lora.routed(call.loras, repeats=1 if beams > 1 else sequences) as routing:
+        repeats = 1 if beams > 1 else sequences
+        with (
+            self.lora.routed(call.loras, repeats=repeats) as routing,
+            self.family.generating(self.base, call.inputs) as given,
+        ):
             if not routing:
-                return self.base.generate(**call.inputs)
+                return self.base.generate(**given)
             # peft repeats the names by this argument only, not by a generation config.
-            return self.lora.mixed_model.generate(**{**call.inputs, "num_beams": beams}, **routing)
+            return self.lora.mixed_model.generate(**{**given, "num_beams": beams}, **routing)
 
     def _prepare(
         self,
@@ -297,19 +301,16 @@ class PaveModel(nn.Module):
         check_channels(side, (spec.patch.channel for spec in self.specs.values() if spec.patch is not None))
         used = sorted({name for row in chosen for name in row if name in self.patches})
         has_pixels = inputs.get(self.family.pixels) is not None
-        own_layout = self.layout == self.family.layouts[0]
-        if videos is None and not (has_pixels and (used or not own_layout)):
+        if has_pixels and videos is not None:
+            raise InputError(f"both {self.family.pixels} and videos are given; give one of them")
+        acts = used or self.layout != self.family.layouts[0] or self.family.must_encode(inputs)
+        if videos is None and not (has_pixels and acts):
             return _Call(inputs, self._loras(chosen, [set() for _ in chosen]))
         if videos is None:
             videos = self.encode_videos(inputs, video_times_sec)
-        placed = self.family.place(videos, inputs["input_ids"], self.layout)
+        placed = self.family.place(videos, inputs["input_ids"], self.layout, inputs)
         placed, present = apply_patches({name: self.patches[name] for name in used}, side, chosen, placed)
-        rest = self.family.without_pixels(inputs)
-        encoded = {"video": self.family.output(placed, self.layout)}
-        if rest.get("pixel_values") is not None:
-            encoded["image"] = self.family.encode_images(self.base, rest)
-            del rest["pixel_values"]
-        rest["mm_encoder_outputs"] = encoded
+        rest = self.family.hand_over(self.base, inputs, placed, self.layout)
         return _Call(rest, self._loras(chosen, present))
 
     def _loras(self, chosen: list[list[str]], present: list[set[str]]) -> list[frozenset[str]]:

@@ -112,6 +112,7 @@ class VideoTokens:
         times_sec: Time of each step (T,), seconds.
         grid: Rows and columns of the S tokens of a step, row-major.
         row: The sample of the batch that the video belongs to.
+        kept: What else the base made of the video and takes back untouched, by name.
     """
 
     tokens: Tensor
@@ -120,6 +121,7 @@ class VideoTokens:
     times_sec: Tensor
     grid: tuple[int, int]
     row: int
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
 
     def queries(self, place: str) -> Tensor:
         """What a patch asks with (T,S,Cq): ``vision`` (before the projector) or ``projected`` (after it)."""
@@ -135,7 +137,13 @@ class VideoTokens:
             tokens=self.tokens.to(device),
             vision=None if self.vision is None else self.vision.to(device),
             tail=self.tail.to(device),
+            kept={name: value.to(device) for name, value in self.kept.items()},
         )
+
+    def cast(self, dtype: torch.dtype) -> VideoTokens:
+        """Return a copy with all that goes to the language model in ``dtype``."""
+        kept = {name: value.to(dtype) for name, value in self.kept.items()}
+        return replace(self, tokens=self.tokens.to(dtype), tail=self.tail.to(dtype), kept=kept)
 
 
 @dataclass(frozen=True)

@@ -4,94 +4,109 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.video_processing_utils import BaseVideoProcessor
 
+from pave.bases.facts import MINIMUM_TRANSFORMERS, Facts, check_seam
+from pave.bases.layout import LEAD, Cut, VideoShape, cut, deepstack_of, deepstack_to, fill, rows_of, stacked, with_lead
+from pave.bases.output import VideoOutput
+from pave.bases.times import frame_times, mean_of_frames
 from pave.bases.tower import BaseTower
-from pave.config import PatchConfig
 from pave.encoders.tower import Tower
 from pave.errors import InputError
 from pave.types import VideoTokens, check_times
 
-MINIMUM_TRANSFORMERS = "5.18"
+__all__ = ["MINIMUM_TRANSFORMERS", "Family", "check_seam", "unplaced"]
 
 
-class Family(ABC):
+class Family(Facts, ABC):
     """One family of Video LLMs; a subclass a file, registered by ``model_type`` in :data:`pave.bases.registry`.
 
-    Args:
-        config: The configuration of the base.
+    A subclass is mostly data, the fields of :class:`pave.bases.facts.Facts`. It must say the :meth:`shapes` of videos;
+    with :meth:`vision` its patches can ask with features from before the projector, too.
     """
 
-    layouts: ClassVar[tuple[str, ...]] = ("native",)
-    """Orders of video and newline tokens that the family can produce; the first is the base's own."""
-
-    pixels: ClassVar[str] = "pixel_values_videos"
-    """The input that holds the video's pixels."""
-
-    frames_per_step: int = 1
-    """Frames that the tower merges into one step."""
-
-    language_model: ClassVar[str] = "model.language_model"
-    """Path of the language model inside the base, where LoRA goes."""
-
-    vision_tower: ClassVar[str] = "model.vision_tower"
-    """Path of the vision tower inside the base."""
-
-    def __init__(self, config: PretrainedConfig) -> None:
-        self.config = config
-
-    @property
-    def token_dim(self) -> int:
-        """Language-model width C."""
-        return int(self.config.get_text_config().hidden_size)
-
-    @property
     @abstractmethod
-    def vision_dim(self) -> int:
-        """Width of the features before the projector."""
+    def shapes(self, inputs: Mapping[str, Any], times_sec: Sequence[Any] | None = None) -> list[VideoShape]:
+        """Return steps T and grid of each video, from what the base's processor made, before anything is encoded.
 
-    @property
-    @abstractmethod
-    def placeholder_id(self) -> int:
-        """Token id that marks the places of the video tokens."""
+        Args:
+            inputs: The model inputs of the batch.
+            times_sec: For each video the times of its frames or steps; they tell videos apart where no input does.
+        """
 
-    @abstractmethod
-    def split(self, core: nn.Module, output: Any, inputs: Mapping[str, Any], vision: bool) -> list[VideoTokens]:
+    def vision(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+        """Return the features before the projector of every video token (tokens,Cq), in the order of the tokens."""
+        raise InputError(
+            f"bases of family {self.config.model_type!r} have no features before the projector at the places of their "
+            "video tokens; set query: projected"
+        )
+
+    def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+        """Return a feature a patch (T,rows,columns,Cq) of frames of one size, each seen for itself."""
+        raise InputError(
+            f"the tower of family {self.config.model_type!r} merges patches itself, so there is no feature a patch; "
+            "use pooled features"
+        )
+
+    def split(
+        self, core: nn.Module, output: Any, inputs: Mapping[str, Any], vision: bool, shapes: Sequence[VideoShape]
+    ) -> list[VideoTokens]:
         """Cut the encoder's output into videos; rows and times are set later (see :func:`unplaced`).
 
         Args:
             core: The inner model that made ``output``.
-            output: What ``get_video_features`` returned.
+            output: What the frozen video path returned.
             inputs: The model inputs of the batch.
             vision: Whether features from before the projector are wanted, too.
+            shapes: Of the videos.
         """
+        parts = cut(rows_of(output.pooler_output), shapes, self.lead, self.tail)
+        before: Sequence[Tensor | None] = [None] * len(parts)
+        if vision and self.vision_width is not None:
+            before = [part.tokens for part in cut(self.vision(core, output, inputs), shapes)]
+        kept = deepstack_of(output, [part.tokens[..., 0].numel() for part in parts])
+        return [
+            self._video(part, features, beside, shape[1])
+            for part, features, beside, shape in zip(parts, before, kept, shapes, strict=True)
+        ]
 
-    @abstractmethod
-    def join(self, videos: list[VideoTokens], layout: str) -> Any:
+    def _video(self, part: Cut, vision: Tensor | None, kept: dict[str, Tensor], grid: tuple[int, int]) -> VideoTokens:
+        if self.lead:
+            kept = {**kept, LEAD: part.lead}
+        return replace(unplaced(part.tokens, vision, part.tail, grid), kept=kept)
+
+    def join(self, videos: Sequence[VideoTokens], layout: str) -> Any:
         """Lay the videos' tokens in the container that the base's forward expects (``pooler_output``)."""
+        if self.entries == "video":
+            parts = [self.lay(video, layout) for video in videos]
+        else:
+            parts = [step for video in videos for step in with_lead(video)]
+        return stacked(parts) if self.is_tensor else tuple(parts)
 
-    @abstractmethod
-    def shapes(self, inputs: Mapping[str, Any]) -> list[tuple[int, tuple[int, int]]]:
-        """Return steps T and grid of each video, from what the base's processor made, before anything is encoded."""
+    def lay(self, video: VideoTokens, layout: str) -> Tensor:
+        """Return all tokens of a video (n,C) in the order of its placeholders."""
+        return torch.cat([with_lead(video).flatten(0, 1), video.tail])
 
     @property
     def frame_grid(self) -> tuple[int, int] | None:
         """Rows and columns of a frame's pooled features; ``None`` if the size of the frame decides them."""
         return None
 
-    @abstractmethod
     def frame_inputs(self, processor: BaseVideoProcessor, frames: Tensor) -> dict[str, Tensor]:
-        """Return the base's inputs for frames uint8 (T,3,H,W), each seen for itself."""
+        """Return the base's inputs for frames uint8 (T,3,H,W), each seen for itself: a video that holds still."""
+        shown = [frame.repeat(self.frames_per_step, 1, 1, 1) for frame in frames.split(1)]
+        made = processor(shown, do_sample_frames=False, return_tensors="pt")
+        return {name: value for name, value in made.items() if isinstance(value, Tensor)}
 
-    @abstractmethod
     def frame_features(self, core: Any, inputs: Mapping[str, Tensor], pooled: bool) -> Tensor:
         """Return features (T,rows,columns,Cq) from before the projector, pooled as the base pools if so wanted.
 
@@ -100,6 +115,12 @@ class Family(ABC):
             inputs: The base's inputs, as :meth:`frame_inputs` made them.
             pooled: Whether the base's own pooling is applied.
         """
+        # A tower counted without weights is given the places of its patches, which it cannot work out.
+        output = self._call(core, self.method, inputs, ("position_ids",))
+        if not pooled:
+            return self.patches(core, output, inputs)
+        rows, columns = self.shapes(inputs)[0][1]
+        return self.vision(core, output, inputs).unflatten(0, (-1, rows, columns))
 
     def tower(self, model: PreTrainedModel, video_processor: BaseVideoProcessor) -> Tower:
         """Return the frozen vision tower of a base, for encoders of frames of their own.
@@ -107,35 +128,40 @@ class Family(ABC):
         Args:
             model: The base.
             video_processor: The base's own video processor, which scales the frames.
-        """
-        return BaseTower(self, model, video_processor)
-
-    def query_dim(self, place: str) -> int:
-        """Width of the queries taken from ``vision`` or ``projected`` places."""
-        return self.token_dim if place == "projected" else self.vision_dim
-
-    def fit(self, config: PatchConfig, base: str) -> PatchConfig:
-        """Return a patch's configuration with the widths that the base decides filled in, or checked.
-
-        Args:
-            config: Of the patch.
-            base: Name of the base, for error messages.
 
         Raises:
-            InputError: If a width or the layout does not fit the base.
+            InputError: If the family's features of a frame are not known.
         """
-        widths = {"query_dim": self.query_dim(config.query), "token_dim": self.token_dim}
-        for field, width in widths.items():
-            if getattr(config, field) not in (0, width):
-                raise InputError(f"patch: {field} is {getattr(config, field)}, but base {base!r} has {width}")
-        if config.layout not in self.layouts:
-            choices = ", ".join(map(repr, self.layouts))
-            raise InputError(f"patch: base {base!r} has no layout {config.layout!r}; choose from {choices}")
-        return replace(config, **widths)
+        if self.vision_width is None:
+            raise InputError(
+                f"the tower of family {self.config.model_type!r} gives no features of a frame that are known; "
+                "give the encoder a model of its own"
+            )
+        return BaseTower(self, model, video_processor)
 
-    def token_count(self, steps: int, grid: tuple[int, int], layout: str) -> int:
-        """Number of placeholder tokens that a video of ``steps`` steps takes."""
-        return steps * grid[0] * grid[1]
+    def place_counts(self, shapes: Sequence[VideoShape], layout: str, inputs: Mapping[str, Any]) -> list[int]:
+        """Number of placeholders of each video: as many as tokens, unless the base drops some after the seam."""
+        return [self.token_count(steps, grid, layout) for steps, grid in shapes]
+
+    def must_encode(self, inputs: Mapping[str, Any]) -> bool:
+        """Whether the base cannot take these pixels itself, so that its videos are encoded even without a patch."""
+        return False
+
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Check that what must stay beside encoded videos is there.
+
+        Raises:
+            InputError: If it is not, or the features of the videos are given already.
+        """
+        missing = [name for name in self.beside if inputs.get(name) is None]
+        if missing:
+            raise InputError(
+                f"inputs lack {', '.join(missing)}, without which {self.config.model_type} misplaces its video; "
+                "pass on all that its processor made"
+            )
+        given = inputs.get("mm_encoder_outputs")
+        if given is not None and given.get(self.key) is not None:
+            raise InputError("a patch acts on videos, but mm_encoder_outputs holds them encoded; give videos= instead")
 
     def encode(
         self, model: PreTrainedModel, inputs: Mapping[str, Any], times_sec: Sequence[Any] | None, vision: bool
@@ -145,46 +171,72 @@ class Family(ABC):
         Args:
             model: The base.
             inputs: Its inputs, as its own processor made them.
-            times_sec: For each video the times of its frames (F,) or steps (T,), seconds; ``None`` if unknown, and the
-                times are then NaN.
+            times_sec: For each video the times of its frames (F,) or steps (T,), seconds, or the metadata that its
+                processor returned; ``None`` if unknown, and the times are then NaN.
             vision: Whether features from before the projector are wanted, too.
 
         Raises:
-            InputError: If the times do not fit the videos.
+            InputError: If inputs are missing, or the times do not fit the videos.
         """
+        self.check(inputs)
+        missing = [name for name in (self.pixels, *self.needs) if inputs.get(name) is None]
+        if missing:
+            raise InputError(f"inputs lack {', '.join(missing)}; pass on all that the base's processor made")
+        times = None if times_sec is None else [frame_times(entry, at) for at, entry in enumerate(times_sec)]
         with torch.no_grad():
             core = model.base_model
-            videos = self.split(core, self._call(core.get_video_features, inputs), inputs, vision)
-        if times_sec is None:
+            shapes = self.shapes(inputs, times)
+            videos = self.split(core, self._call(core, self.method, inputs), inputs, vision, shapes)
+        if times is None:
             return videos
-        if len(times_sec) != len(videos):
+        if len(times) != len(videos):
             raise InputError(
-                f"video_times_sec has {len(times_sec)} entries, the batch {len(videos)} videos; give one a video"
+                f"video_times_sec has {len(times)} entries, the batch {len(videos)} videos; give one a video"
             )
+        return self.timed(videos, inputs, times)
+
+    def timed(
+        self, videos: Sequence[VideoTokens], inputs: Mapping[str, Any], times: Sequence[Tensor]
+    ) -> list[VideoTokens]:
+        """Return the videos with the times of their steps, from those of their frames or steps."""
         return [
-            replace(video, times_sec=self.step_times(times, video.tokens.shape[0], index))
-            for index, (video, times) in enumerate(zip(videos, times_sec, strict=True))
+            replace(video, times_sec=self.step_times(given, video.tokens.shape[0], index))
+            for index, (video, given) in enumerate(zip(videos, times, strict=True))
         ]
 
     def encode_images(self, model: PreTrainedModel, inputs: Mapping[str, Any]) -> Any:
         """Run the frozen image path, for images that share a batch with encoded videos."""
         with torch.no_grad():
-            return self._call(model.base_model.get_image_features, inputs)
+            return self._call(model.base_model, "get_image_features", inputs)
 
-    def _call(self, method: Any, inputs: Mapping[str, Any]) -> Any:
+    def _call(self, core: Any, method: str, inputs: Mapping[str, Any], more: tuple[str, ...] = ()) -> Any:
         # The signature of the class: wrappers such as FSDP's hide the instance's.
-        names = inspect.signature(getattr(type(method.__self__), method.__name__)).parameters
-        return method(**{name: inputs[name] for name in names if name in inputs}, return_dict=True)
+        names = [*inspect.signature(getattr(type(core), method)).parameters, *more]
+        renamed = self.arguments if method == self.method else {}
+        taken = {name: renamed.get(name, name) for name in names}
+        given = {name: inputs[source] for name, source in taken.items() if source in inputs}
+        return getattr(core, method)(**given, return_dict=True)
 
-    def place(self, videos: Sequence[VideoTokens], input_ids: Tensor, layout: str) -> list[VideoTokens]:
+    def places(self, input_ids: Tensor, inputs: Mapping[str, Any]) -> Tensor:
+        """Return where the placeholders of videos stand, of the shape of ``input_ids``."""
+        return input_ids == self.placeholder_id
+
+    def place(
+        self,
+        videos: Sequence[VideoTokens],
+        input_ids: Tensor,
+        layout: str,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> list[VideoTokens]:
         """Set each video's row in the batch, by counting placeholders in order.
 
         Raises:
             InputError: If the placeholders do not hold the videos exactly.
         """
-        room = (input_ids == self.placeholder_id).sum(dim=1).tolist()
-        sizes = [self.token_count(video.tokens.shape[0], video.grid, layout) for video in videos]
-        rows = _fill(room, sizes)
+        room = self.places(input_ids, inputs or {}).sum(dim=1).tolist()
+        shapes = [(video.tokens.shape[0], video.grid) for video in videos]
+        sizes = self.place_counts(shapes, layout, inputs or {})
+        rows = fill(room, sizes)
         if rows is None:
             raise InputError(
                 f"input_ids hold {room} video placeholders a row, but the videos in layout {layout!r} take {sizes}; "
@@ -198,56 +250,44 @@ class Family(ABC):
         Raises:
             InputError: If there is neither one time a step nor one a frame, or the times are unusable.
         """
-        times = torch.as_tensor(times_sec, dtype=torch.float64)
-        if times.ndim == 1 and self.frames_per_step > 1 and times.shape[0] != steps:
-            missing = steps * self.frames_per_step - times.shape[0]
-            if 0 <= missing < self.frames_per_step:
-                times = torch.cat([times, times[-1:].expand(missing)]).view(steps, -1).mean(dim=1)
+        times = mean_of_frames(frame_times(times_sec, index), [self.frames_per_step] * steps)
         check_times(times, steps, f"video_times_sec[{index}]")
         return times
 
-    def output(self, videos: list[VideoTokens], layout: str) -> BaseModelOutputWithPooling:
+    def output(self, videos: Sequence[VideoTokens], layout: str) -> BaseModelOutputWithPooling:
         """Return the encoder output that carries ``videos`` into the base's ``forward`` or ``generate``."""
-        return BaseModelOutputWithPooling(pooler_output=self.join(videos, layout))
+        return VideoOutput(pooler_output=self.join(videos, layout), deepstack_features=deepstack_to(videos))
+
+    def hand_over(
+        self, model: PreTrainedModel, inputs: Mapping[str, Any], videos: Sequence[VideoTokens], layout: str
+    ) -> dict[str, Any]:
+        """Return the inputs of the base with encoded videos in place of pixels; images beside them are encoded, too.
+
+        Raises:
+            InputError: If an input is missing that must stay beside the videos.
+        """
+        self.check(inputs)
+        # Not every base casts what it is given to the type of its embeddings.
+        dtype = model.get_input_embeddings().weight.dtype
+        cast = [video.cast(dtype) for video in videos]
+        rest = self.without_pixels(inputs)
+        encoded: dict[str, Any] = {**(rest.get("mm_encoder_outputs") or {}), self.key: self.output(cast, layout)}
+        if rest.get("pixel_values") is not None:
+            encoded["image"] = self.encode_images(model, rest)
+            del rest["pixel_values"]
+        return {**rest, "mm_encoder_outputs": encoded}
+
+    @contextmanager
+    def generating(self, model: PreTrainedModel, inputs: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Inside this, the base's ``generate`` understands what is yielded of :meth:`hand_over`."""
+        yield inputs
 
     def without_pixels(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs that stay beside already encoded videos."""
         return {name: value for name, value in inputs.items() if name != self.pixels}
-
-    def lora_targets(self, model: PreTrainedModel) -> list[str]:
-        """Return the full names of every linear layer of the language model's layers."""
-        inside = self.language_model + "."
-        return [
-            name for name, module in model.named_modules() if name.startswith(inside) and isinstance(module, nn.Linear)
-        ]
 
 
 def unplaced(tokens: Tensor, vision: Tensor | None, tail: Tensor, grid: tuple[int, int]) -> VideoTokens:
     """Return video tokens whose times and row in the batch are still to be set."""
     times_sec = torch.full((tokens.shape[0],), torch.nan, dtype=torch.float64)
     return VideoTokens(tokens=tokens, vision=vision, tail=tail, times_sec=times_sec, grid=grid, row=-1)
-
-
-def check_seam(model_class: type) -> None:
-    """Check that a base takes encoded videos in ``forward``.
-
-    Raises:
-        InputError: If it does not; the message names the version of transformers that is needed.
-    """
-    if "mm_encoder_outputs" not in inspect.signature(model_class.forward).parameters:
-        raise InputError(
-            f"{model_class.__name__}.forward takes no mm_encoder_outputs; install transformers>={MINIMUM_TRANSFORMERS}"
-        )
-
-
-def _fill(room: list[int], sizes: list[int]) -> list[int] | None:
-    """Assign items of ``sizes`` in order to rows with ``room``; ``None`` if they do not fill them exactly."""
-    rows, row, left = [], 0, list(room)
-    for size in sizes:
-        while row < len(left) and left[row] == 0:
-            row += 1
-        if row == len(left) or left[row] < size:
-            return None
-        left[row] -= size
-        rows.append(row)
-    return rows if not any(left) else None

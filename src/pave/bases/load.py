@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
+from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoModelForImageTextToText,
+    PreTrainedModel,
+)
 
-from pave.bases import family_of
+from pave.bases import family_of, registry
 from pave.config import BaseRecord
 from pave.errors import InputError
 from pave.shipped import locate, shipped_bases
@@ -32,13 +37,17 @@ def load_base(
     folder = locate(base, shipped_bases(), "base", revision)
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: holds no config.json; give the folder of a transformers model")
-    family_of(AutoConfig.from_pretrained(folder))
-    model = AutoModelForImageTextToText.from_pretrained(folder, **options)
+    config = AutoConfig.from_pretrained(folder)
+    # Of a model that thinks and talks, only the thinker sees and is loaded.
+    config = getattr(config, "thinker_config", config)
+    if config.model_type not in registry and type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        family_of(config)
+    model = AutoModelForImageTextToText.from_pretrained(folder, config=config, **options)
     commit = folder.name if folder.parent.name == "snapshots" else None
     return model, record_of(model, str(base), commit)
 
 
 def record_of(model: PreTrainedModel, name: str, revision: str | None) -> BaseRecord:
     """Return what a patch keeps of its base."""
-    family = family_of(model.config)
+    family = family_of(model.config, model)
     return BaseRecord(name, model.config.model_type, family.token_dim, family.vision_dim, revision)

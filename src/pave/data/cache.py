@@ -243,7 +243,7 @@ def _bytes(tensor: torch.Tensor | None) -> int:
 
 def video_bytes(video: VideoTokens) -> int:
     """Return the memory that video tokens take, in bytes."""
-    return _bytes(video.tokens) + _bytes(video.vision) + _bytes(video.tail)
+    return sum(map(_bytes, (video.tokens, video.vision, video.tail, *video.kept.values())))
 
 
 def signal_bytes(signal: SideChannel | None) -> int:

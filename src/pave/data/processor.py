@@ -213,7 +213,7 @@ class PaveProcessor:
         """Resize the run of placeholders from the base's own layout to that of the patches."""
         steps, grid = self.family.shapes(inputs)[0]
         marks = (expansion["input_ids"] == self.family.placeholder_id).nonzero().flatten()
-        native = self.family.token_count(steps, grid, self.family.layouts[0])
+        (native,) = self.family.place_counts([(steps, grid)], self.family.layouts[0], inputs)
         if len(marks) != native:
             raise InputError(
                 f"the base's processor wrote {len(marks)} placeholders for a video of {native} tokens; "

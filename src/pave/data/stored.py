@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pave.data.side import SideReader
 
 ABSENT = "absent"
-INPUT, EXPANSION = "input.", "expansion."
+INPUT, EXPANSION, KEPT = "input.", "expansion.", "kept."
 
 
 def open_store(folder: Path, model: PaveModel) -> FeatureStore:
@@ -60,6 +60,7 @@ def video_item(encoded: EncodedVideo, about: dict[str, Any]) -> Item:
     """Return a video and its tokens as an item."""
     video, tokens = encoded
     features = {"tokens": tokens.tokens, "vision": tokens.vision, "tail": tokens.tail}
+    features |= {KEPT + name: value for name, value in tokens.kept.items()}
     exact = {
         "frame_times_sec": torch.from_numpy(video.times_sec),
         "step_times_sec": tokens.times_sec,
@@ -83,11 +84,12 @@ def video_of(item: Item) -> EncodedVideo:
     )
     tokens = VideoTokens(
         tokens=item.features["tokens"],
-        vision=item.features["vision"],
+        vision=item.features.get("vision"),
         tail=item.features["tail"],
         times_sec=exact["step_times_sec"],
         grid=(rows, columns),
         row=-1,
+        kept=_named(item.features, KEPT),
     )
     return video, tokens
 

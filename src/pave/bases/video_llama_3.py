@@ -1,0 +1,52 @@
+"""VideoLLaMA3: a frame a step, tokens merged inside the tower, and those that hardly change are dropped later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+from transformers import PretrainedConfig
+
+from pave.bases.grid import GridFamily
+from pave.bases.layout import VideoShape, rows_of
+from pave.errors import InputError
+
+
+class VideoLlama3(GridFamily):
+    """``VideoLlama3ForConditionalGeneration``.
+
+    A patch acts on the full grid; ``video_compression_mask`` then tells which of the patched tokens the language model
+    sees, and only those have placeholders.
+    """
+
+    needs = ("video_grid_thw", "video_merge_sizes")
+    vision_tower = "model.vision_model"
+
+    def __init__(self, config: PretrainedConfig) -> None:
+        super().__init__(config)
+        self.frames_per_step = 1
+
+    def shapes(self, inputs: Mapping[str, Any], times_sec: Sequence[Any] | None = None) -> list[VideoShape]:
+        grids, merges = inputs["video_grid_thw"].tolist(), inputs["video_merge_sizes"].tolist()
+        return [
+            (steps, (height // merge, width // merge))
+            for (steps, height, width), merge in zip(grids, merges, strict=True)
+        ]
+
+    def vision(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+        return rows_of(output.last_hidden_state)
+
+    def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+        return super(GridFamily, self).patches(core, output, inputs)
+
+    def place_counts(self, shapes: Sequence[VideoShape], layout: str, inputs: Mapping[str, Any]) -> list[int]:
+        sizes = super().place_counts(shapes, layout, inputs)
+        mask = inputs.get("video_compression_mask")
+        if mask is None:
+            return sizes
+        if mask.numel() != sum(sizes):
+            raise InputError(
+                f"video_compression_mask has {mask.numel()} entries for videos of {sizes} tokens; give one a token"
+            )
+        return [int(part.sum()) for part in mask.flatten().split(sizes)]
