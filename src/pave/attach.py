@@ -25,7 +25,7 @@ from pave.checkpoint import (
 from pave.config import PatchSpec
 from pave.errors import InputError
 from pave.files import whole_folder
-from pave.sharding import fill, in_shards, whole
+from pave.sharding import fill, gathered, in_shards, whole
 
 if TYPE_CHECKING:
     from pave.model import PaveModel
@@ -33,48 +33,28 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def save_patch(
-    model: PaveModel,
-    name: str,
-    folder: Path,
-    training: Mapping[str, Any],
-    state: Mapping[str, Tensor] | None = None,
-) -> None:
-    """Write one patch of a model; see :meth:`pave.PaveModel.save_patch`.
-
-    Args:
-        model: The model.
-        name: The patch.
-        folder: Where to.
-        training: Facts about its making.
-        state: State of the model to take weights from, if a trainer has gathered it; by default the model's own, and
-            where that is sharded, every process must call this and the first one writes.
-    """
+def save_patch(model: PaveModel, name: str, folder: Path, training: Mapping[str, Any]) -> None:
+    """Write one patch of a model; see :meth:`pave.PaveModel.save_patch`."""
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file())):
         raise InputError(f"{folder}: exists and is no patch folder; choose a new or an empty folder")
-    content = content_of(model, name, state)
+    content = content_of(model, name)
     content = replace(content, spec=replace(content.spec, training=dict(training)))
-    if state is None and any(in_shards(weight) for weight in _weights(model, name)) and torch.distributed.get_rank():
+    if any(in_shards(weight) for weight in _weights(model, name)) and torch.distributed.get_rank() != 0:
         return
     with whole_folder(folder) as fresh:
         fill_folder(fresh, content)
 
 
-def content_of(model: PaveModel, name: str, state: Mapping[str, Tensor] | None = None) -> Content:
-    """Return what the folder of a patch on a model holds; ``state`` as in :func:`save_patch`."""
-    lora_state = None
-    if state is not None:
-        inside, base = f"patches.{name}.", "base."
-        patch = {key.removeprefix(inside): value for key, value in state.items() if key.startswith(inside)}
-        lora_state = {key.removeprefix(base): value for key, value in state.items() if key.startswith(base)}
-    else:
+def content_of(model: PaveModel, name: str) -> Content:
+    """Return what the folder of a patch on a model holds; if its weights are sharded, every process must ask."""
+    with gathered(_weights(model, name)):
         patch = model.patches[name].state_dict() if name in model.patches else {}
-    return Content(
-        model.specs[name],
-        {key: whole(value) for key, value in patch.items()},
-        model.lora.state(name, lora_state) if name in model.lora.specs else {},
-        model.preprocessing.get(name),
-    )
+        return Content(
+            model.specs[name],
+            {key: whole(value) for key, value in patch.items()},
+            model.lora.state(name) if name in model.lora.specs else {},
+            model.preprocessing.get(name),
+        )
 
 
 def _weights(model: PaveModel, name: str) -> list[Tensor]:

@@ -248,28 +248,22 @@ class LoraSet:
     def _layers_of(self, adapter: str) -> list[LoraLayer]:
         return [layer for layer in self._layers if adapter in layer.lora_A]
 
-    def state(self, name: str, base_state: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Return the weights of the LoRA of one patch under the names of peft's own files, on the CPU.
-
-        Args:
-            name: The patch.
-            base_state: State of the base to take them from, if a trainer has gathered it.
-        """
-        return {key: whole(weight) for key, weight in self.named(name, base_state).items()}
+    def state(self, name: str) -> dict[str, Tensor]:
+        """Return the weights of the LoRA of one patch under the names of peft's files, in one piece, on the CPU."""
+        return {key: whole(weight) for key, weight in self.named(name).items()}
 
     def load_state(self, name: str, state: Mapping[str, Tensor]) -> None:
         """Set the weights of a patch's LoRA from what :meth:`state` returned; the caller checks names and shapes."""
         for key, weight in self.named(name).items():
             fill(weight, state[key])
 
-    def named(self, name: str, base_state: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Return the LoRA of one patch as :meth:`state` does, but as it stands: sharded, or on its device."""
+    def named(self, name: str) -> dict[str, Tensor]:
+        """Return the weights of the LoRA of one patch under the names of peft's own files, as and where they are."""
         adapter = _adapter(name, self.specs[name])
         marks = (f".lora_A.{adapter}.", f".lora_B.{adapter}.")
-        tensors = dict(self.base.named_parameters()) if base_state is None else base_state
         return {
-            PEFT_PREFIX + path.replace(f".{adapter}.", "."): tensor
-            for path, tensor in tensors.items()
+            PEFT_PREFIX + path.replace(f".{adapter}.", "."): weight
+            for path, weight in self.base.named_parameters()
             if any(mark in path for mark in marks)
         }
 

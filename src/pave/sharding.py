@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from accelerate.utils import align_module_device
@@ -24,39 +24,49 @@ def awake(core: nn.Module) -> Iterator[None]:
     Whatever puts weights in place just before use waits for a call; a parameter that stands in the inner model itself
     (a newline token, say) would be missing without one.
     """
-    own = list(core.parameters(recurse=False))
-    with ExitStack() as stack:
-        if _is_fsdp_unit(core):
-            _gather_on_features(core)
-        elif any(_is_zero_shard(weight) for weight in own):
-            import deepspeed
+    if _is_fsdp_unit(core):
+        _gather_on_features(core)
+    with gathered(core.parameters(recurse=False)), align_module_device(core):
+        yield
 
-            stack.enter_context(deepspeed.zero.GatheredParameters(own))
-        else:
-            stack.enter_context(align_module_device(core))
+
+@contextmanager
+def gathered(weights: Iterable[Tensor]) -> Iterator[None]:
+    """Inside this, weights that DeepSpeed's third stage has sharded are there; every process must enter it."""
+    shards = [weight for weight in weights if _is_zero_shard(weight)]
+    if not shards:
+        yield
+        return
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters(shards):
         yield
 
 
 def in_shards(tensor: Tensor) -> bool:
     """Whether each process holds only a part of a tensor."""
-    return hasattr(tensor, "full_tensor")
+    return _is_dtensor(tensor) or _is_zero_shard(tensor)
 
 
 def whole(tensor: Tensor) -> Tensor:
     """Return a tensor in one piece on the CPU; if it is sharded, every process must ask for it."""
-    gathered = tensor.full_tensor() if in_shards(tensor) else tensor  # type: ignore[attr-defined]
+    gathered = tensor.full_tensor() if _is_dtensor(tensor) else tensor  # type: ignore[attr-defined]
     return gathered.detach().cpu().contiguous()
 
 
 @torch.no_grad()
 def fill(weight: Tensor, value: Tensor) -> None:
     """Give a weight, sharded or not, the values of a tensor that every process has in one piece."""
-    if in_shards(weight):
+    if _is_dtensor(weight):
         from torch.distributed.tensor import distribute_tensor
 
         placed = value.to(weight.device, weight.dtype)
         value = distribute_tensor(placed, weight.device_mesh, weight.placements)  # type: ignore[attr-defined]
     weight.copy_(value)
+
+
+def _is_dtensor(tensor: Tensor) -> bool:
+    return hasattr(tensor, "full_tensor")
 
 
 def _is_zero_shard(weight: Tensor) -> bool:

@@ -1,0 +1,63 @@
+"""A base loads in 8 or 4 bits through ``quantization_config``; patches and LoRAs stay as wide as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pave import InputError, PaveModel
+from tests.batches import GREEDY, logits
+from tests.composed import EVERY_SET, channel_batch, composed
+from tests.tiny import FAMILIES, base_folder
+
+pytest.importorskip("bitsandbytes", reason="bitsandbytes, which quantises a base while it loads, is not installed")
+PATCHES = EVERY_SET[1:4]
+
+
+@pytest.fixture(params=[8, 4])
+def bits(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+def quantised(family: str, bits: int) -> PaveModel:
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(load_in_8bit=bits == 8, load_in_4bit=bits == 4)
+    base = PaveModel.from_base(base_folder(family), quantization_config=config, dtype=torch.float32).base
+    assert any(not weight.is_floating_point() for weight in base.parameters())
+    return composed(family, base=base)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_patches_act_on_it(family: str, bits: int) -> None:
+    model, batch = quantised(family, bits), channel_batch(family, 3)
+    mixed = logits(model, batch.inputs, **batch.extras, patches=PATCHES)
+    first = int(batch.inputs["attention_mask"][0].sum())
+    off = logits(model, batch.inputs, **batch.extras, patches=[])
+    with model.base_only():
+        assert torch.equal(logits(model, batch.inputs, **batch.extras), off)
+    torch.testing.assert_close(mixed[:first], off[:first], atol=1e-4, rtol=1e-4)
+    assert (mixed[first:] - off[first:]).abs().max() > 1e-2
+    whole = logits(model, batch.inputs, **batch.extras, patches=PATCHES[2])
+    torch.testing.assert_close(mixed[-3:], whole[-3:], atol=1e-3, rtol=1e-3)
+    assert model.generate(**batch.inputs, **batch.extras, patches=PATCHES, **GREEDY).shape[0] == 3
+
+
+def test_trains_and_saves(bits: int, tmp_path: Path) -> None:
+    family = FAMILIES[0]
+    model, batch = quantised(family, bits).train(), channel_batch(family, 2)
+    model(**batch.inputs, **batch.extras, labels=batch.inputs["input_ids"]).loss.backward()
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    assert all(weight.grad is not None and weight.dtype == torch.float32 for weight in trained)
+    assert len(trained) == sum(
+        len(list(patch.parameters())) + len(model.lora.parameters(name)) for name, patch in model.patches.items()
+    )
+    model.save_patch("audio", tmp_path / "audio")
+    PaveModel.from_pretrained(tmp_path / "audio", base=base_folder(family))
+
+
+def test_merging_is_refused(bits: int, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="weights are quantised, offloaded or sharded"):
+        quantised(FAMILIES[0], bits).export_merged(tmp_path / "out")
