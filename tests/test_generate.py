@@ -42,7 +42,9 @@ def new_tokens(ids: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tens
 @pytest.mark.parametrize("kind", list(BATCHES))
 def test_unlike_samples_of_a_batch(family: str, kind: str) -> None:
     """Logits, greedy and beam search of each sample are those that it gets alone."""
-    model, rows = composed(family), BATCHES[kind]
+    base = make_model(family)
+    base.config.image_grid_pinpoints = [[56, 56]]
+    model, rows = composed(family, base=base), BATCHES[kind]
     together, alone = ask(model, family, rows)
     patches = [["audio", "depth"], ["views"], ["depth"]][: len(rows)]
     found = logits(model, together.inputs, **together.extras, patches=patches)

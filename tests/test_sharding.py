@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -52,7 +53,10 @@ class ThirdStage:
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> ThirdStage:
     stage = ThirdStage()
-    monkeypatch.setitem(sys.modules, "deepspeed", SimpleNamespace(zero=stage))
+    module = ModuleType("deepspeed")
+    module.__spec__ = ModuleSpec("deepspeed", None)
+    module.zero = stage  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "deepspeed", module)
     return stage
 
 

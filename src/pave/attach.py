@@ -82,7 +82,7 @@ def replace_patch(model: PaveModel, name: str, source: str | Path) -> None:
     channels = [spec.patch.channel if spec.patch is not None else None for spec in (old.spec, content.spec)]
     if channels[0] != channels[1]:
         raise InputError(
-            f"{folder}: reads channel {channels[1]!r}, patch {name!r} reads {channels[0]!r}; add it beside"
+            f"{folder}: reads channel {channels[1]!r}, but patch {name!r} reads {channels[0]!r}; load it beside"
         )
     if _same_sizes(old.spec, content.spec):
         _write_weights(model, name, content, folder, trained)

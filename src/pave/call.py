@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pave.errors import InputError
-from pave.patches.compose import Choice, Side, apply_patches, check_channels, choose, run_idle
+from pave.patches.compose import Choice, Side, apply_patches, check_channels, choose
 from pave.sharding import awake, is_sharded
 from pave.types import VideoTokens
 
@@ -56,16 +56,19 @@ def prepare(model: PaveModel, batch: Batch, inputs: dict[str, Any]) -> Call:
     patches = {} if model.is_base_only else batch.patches
     chosen = choose(patches, model.active_patches, model.specs, rows)
     check_channels(side, (spec.patch.channel for spec in model.specs.values() if spec.patch is not None))
-    used = sorted({name for row in chosen for name in row if name in model.patches})
+    always = _always(model)
+    used = {name for row in chosen for name in row if name in model.patches}
+    needed = {name: model.patches[name] for name in model.patches if name in used or name in always}
     has_pixels = inputs.get(model.family.pixels) is not None
     own_layout = model.layout == model.family.layouts[0]
     if batch.videos is None and not (has_pixels and (used or not own_layout)):
-        return Call(inputs, _loras(model, chosen, [set()] * rows), _idle(model, model.patches))
+        composed = apply_patches(needed, {}, chosen, [], always)
+        return Call(inputs, _loras(model, chosen, composed.present), composed.idle)
     videos = batch.videos
     if videos is None:
         videos = model.encode_videos(inputs, batch.video_times_sec)
     placed = model.family.place(videos, inputs["input_ids"], model.layout)
-    composed = apply_patches({name: model.patches[name] for name in used}, side, chosen, placed)
+    composed = apply_patches(needed, side, chosen, placed, always)
     rest = model.family.without_pixels(inputs)
     encoded = {"video": model.family.output(composed.videos, model.layout)}
     if rest.get("pixel_values") is not None:
@@ -73,9 +76,13 @@ def prepare(model: PaveModel, batch: Batch, inputs: dict[str, Any]) -> Call:
             encoded["image"] = model.family.encode_images(model.base, rest)
         del rest["pixel_values"]
     rest["mm_encoder_outputs"] = encoded
-    needed = set(used) - set(composed.idle)
-    idle = _idle(model, [name for name in model.patches if name not in needed])
-    return Call(rest, _loras(model, chosen, composed.present), idle)
+    return Call(rest, _loras(model, chosen, composed.present), composed.idle)
+
+
+def _always(model: PaveModel) -> set[str]:
+    """Names of the patches that this process must run because others may."""
+    training = model.training and torch.is_grad_enabled()
+    return {name for name, patch in model.patches.items() if training or is_sharded(patch)}
 
 
 def _loras(
@@ -90,9 +97,3 @@ def _loras(
         }
         for row, have in zip(chosen, present, strict=True)
     ]
-
-
-def _idle(model: PaveModel, names: Any) -> list[Tensor]:
-    """Run what a batch does not need, where other processes wait for it."""
-    training = model.training and torch.is_grad_enabled()
-    return [run_idle(model.patches[name]) for name in names if training or is_sharded(model.patches[name])]

@@ -274,12 +274,16 @@ def _adapter(name: str, spec: LoraSpec) -> str:
 
 
 def _place(layer: LoraLayer, adapter: str) -> None:
-    """Put a LoRA where its layer computes: peft leaves it on the CPU if the layer's own weight is offloaded."""
+    """Put a LoRA where its layer computes, if the layer's own weight is offloaded; peft would offload it, too."""
     hook = getattr(layer.get_base_layer(), "_hf_hook", None)
     device = getattr(hook, "execution_device", None)
-    if device is not None:
-        layer.lora_A[adapter].to(device)
-        layer.lora_B[adapter].to(device)
+    if device is None:
+        return
+    offloaded = layer.lora_A[adapter].weight.is_meta
+    for part in (layer.lora_A[adapter], layer.lora_B[adapter]):
+        part.to_empty(device=device) if offloaded else part.to(device)
+    if offloaded:
+        layer.reset_lora_parameters(adapter, init_lora_weights=True)
 
 
 def _peft_config(spec: LoraSpec, targets: Iterable[str]) -> LoraConfig:

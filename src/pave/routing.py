@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,9 @@ from pave.errors import InputError
 
 SHORT_TOKENS = 64
 """Tokens of a whole batch up to which it goes through all LoRAs together: the steps of generation."""
+
+Part: TypeAlias = tuple[slice | Tensor, float | Tensor]
+"""Rows of a layer's input, and the weight of a LoRA on them: one for all, or one for each."""
 
 
 class RowLoras:
@@ -35,7 +38,7 @@ class RowLoras:
     def __init__(self, rows: Sequence[Mapping[str, float]]) -> None:
         self.names = sorted({name for row in rows for name in row})
         self._weights = torch.tensor([[row.get(name, 0.0) for name in self.names] for row in rows])
-        self._repeated: dict[Any, Tensor] = {}
+        self._parts: dict[tuple[str, int, torch.device], Part] = {}
 
     @contextmanager
     def acting(self, layers: Iterable[Any]) -> Iterator[None]:
@@ -48,8 +51,8 @@ class RowLoras:
                     stack.callback(handle.remove)
             yield
 
-    def weights(self, names: Sequence[str], size: int, device: torch.device) -> Tensor:
-        """Return the weights (size, names) of LoRAs on a layer's input of ``size`` rows.
+    def weights(self, names: Sequence[str], size: int) -> Tensor:
+        """Return the weights (size, names) of LoRAs on a layer's input of ``size`` rows, on the CPU.
 
         Raises:
             InputError: If the input is no multiple of the samples.
@@ -60,18 +63,22 @@ class RowLoras:
                 f"a layer got {size} rows for {rows} samples whose patches differ; give samples of different patches "
                 "in batches of their own"
             )
-        key = (tuple(names), size, device)
-        if key not in self._repeated:
-            columns = [self.names.index(name) for name in names]
-            self._repeated[key] = self._weights[:, columns].repeat_interleave(size // rows, dim=0).to(device)
-        return self._repeated[key]
+        columns = [self.names.index(name) for name in names]
+        return self._weights[:, columns].repeat_interleave(size // rows, dim=0)
 
-    def samples(self, name: str, size: int, device: torch.device) -> Tensor:
-        """Return the rows of such an input that a LoRA acts on."""
+    def part(self, name: str, size: int, device: torch.device) -> Part:
+        """Return the rows of such an input that a LoRA acts on, and its weight or weights there."""
         key = (name, size, device)
-        if key not in self._repeated:
-            self._repeated[key] = self.weights([name], size, device)[:, 0].nonzero()[:, 0]
-        return self._repeated[key]
+        if key not in self._parts:
+            weights = self.weights([name], size)[:, 0]
+            rows = weights.nonzero()[:, 0]
+            first, last = int(rows[0]), int(rows[-1])
+            # Neighbours are seen in place, others copied.
+            place = slice(first, last + 1) if last - first + 1 == len(rows) else rows.to(device)
+            found = weights[rows]
+            weight = float(found[0]) if bool((found == found[0]).all()) else found.to(device)
+            self._parts[key] = place, weight
+        return self._parts[key]
 
 
 class _LayerSum:
@@ -90,15 +97,14 @@ class _LayerSum:
         return self._together(layer, tokens, output)
 
     def _one_by_one(self, layer: Any, tokens: Tensor, output: Tensor) -> Tensor:
-        size = len(tokens)
-        weights = self.loras.weights(self.names, size, tokens.device)
-        for column, name in enumerate(self.names):
-            samples = self.loras.samples(name, size, tokens.device)
+        for name in self.names:
+            place, weight = self.loras.part(name, len(tokens), tokens.device)
             down, up = layer.lora_A[name], layer.lora_B[name]
-            weight = weights[samples, column] * layer.scaling[name]
-            taken = tokens.index_select(0, samples).to(down.weight.dtype)
-            product = up(down(taken) * _spread(weight, tokens).to(down.weight.dtype))
-            output.index_add_(0, samples, product.to(output.dtype))
+            product = up(down(tokens[place].to(down.weight.dtype)))
+            scale = weight * layer.scaling[name]
+            if isinstance(scale, Tensor):
+                scale = _spread(scale, tokens).to(product.dtype)
+            output[place] += (product * scale).to(output.dtype)
         return output
 
     def _together(self, layer: Any, tokens: Tensor, output: Tensor) -> Tensor:
@@ -109,12 +115,12 @@ class _LayerSum:
         down, up = self._joined
         key = (len(tokens), tokens.device)
         if key not in self._ranks:
-            weights = self.loras.weights(self.names, *key)
+            weights = self.loras.weights(self.names, len(tokens))
             parts = [
                 weights[:, column : column + 1].expand(-1, layer.lora_A[name].weight.shape[0]) * layer.scaling[name]
                 for column, name in enumerate(self.names)
             ]
-            self._ranks[key] = _spread(torch.cat(parts, dim=1), tokens).to(down.dtype)
+            self._ranks[key] = _spread(torch.cat(parts, dim=1), tokens).to(tokens.device, down.dtype)
         product = F.linear(F.linear(tokens.to(down.dtype), down) * self._ranks[key], up)
         return output.add_(product.to(output.dtype))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,18 @@ PROCESSES = 2
 SIDES: dict[str, list[list[int | None]]] = {
     "both have the channel": [[0, 1], [2, 3]],
     "one lacks the channel": [[0, 1], [None, None]],
-    "one lacks a channel each": [[None, 1], [2, None]],
+    "each lacks what the other has": [[0, 1], [-2, None]],
 }
-"""For each process the seeds of its rows' side channels."""
+"""For each process the seeds of its rows' side channels: ``audio``, or ``depth`` if negative."""
 
 Work = Callable[[int, Path, Any], None]
 
 
 def together(work: Work, folder: Path, argument: Any = None) -> None:
     """Run ``work(rank, folder, argument)`` in every process of a group; a file stands for the port they meet at."""
-    mp.spawn(_enter, args=(work, folder, argument), nprocs=PROCESSES)
+    # Torch and transformers are imported once, by the server that the processes are forked from.
+    multiprocessing.set_forkserver_preload([__name__])
+    mp.start_processes(_enter, args=(work, folder, argument), nprocs=PROCESSES, start_method="forkserver")
 
 
 def _enter(rank: int, work: Work, folder: Path, argument: Any) -> None:
@@ -67,9 +70,11 @@ def _share(family: str, whole: Batch, rank: int, seeds: list[int | None], text_o
         return {**inputs, "labels": _labels(ids)}
     rows = [take_row(family, whole, 2 * rank + row) for row in range(2)]
     inputs = _padded([row.inputs for row in rows])
-    sides: list[SideChannel | None] = [None if seed is None else side_channel(seed=seed, steps=4) for seed in seeds]
+    side: dict[str, list[SideChannel | None]] = {
+        "audio": [side_channel(seed, steps=4) if seed is not None and seed >= 0 else None for seed in seeds],
+        "depth": [side_channel(-seed, steps=4) if seed is not None and seed < 0 else None for seed in seeds],
+    }
     times = [row.times[0] for row in rows]
-    side = {"audio": sides, "depth": [None, None]}
     return {**inputs, "side": side, "video_times_sec": times, "labels": _labels(inputs["input_ids"])}
 
 
@@ -121,7 +126,7 @@ def mean_over_processes(value: Tensor) -> Tensor:
 def assert_step(folder: Path, wanted: tuple[float, dict[str, Tensor]]) -> None:
     """Compare what the first process wrote with what one process alone does."""
     found = torch.load(folder / "step.pt", weights_only=True)
-    assert found["loss"] == torch.tensor(wanted[0]).item() or abs(found["loss"] - wanted[0]) < 1e-5
+    assert abs(found["loss"] - wanted[0]) < 1e-5
     assert found["gradients"].keys() == wanted[1].keys()
     assert any(gradient.abs().max() > 1e-4 for gradient in wanted[1].values())
     for name, gradient in wanted[1].items():

@@ -38,7 +38,7 @@ def ddp_step(rank: int, folder: Path, argument: tuple[str, list[dict[str, Any]]]
 @pytest.mark.dist
 @pytest.mark.parametrize(
     ("family", "kind"),
-    [(FAMILIES[0], "one lacks the channel"), (FAMILIES[1], "one lacks a channel each"), (FAMILIES[1], "text")],
+    [(FAMILIES[0], "one lacks the channel"), (FAMILIES[1], "each lacks what the other has"), (FAMILIES[1], "text")],
 )
 def test_one_step_is_that_of_one_process(family: str, kind: str, tmp_path: Path) -> None:
     seeds = SIDES.get(kind, SIDES["both have the channel"])

@@ -56,9 +56,17 @@ def test_weights_scale_each_videos_residual() -> None:
 
 def test_says_which_channels_there_are() -> None:
     composed = apply_patches(PATCHES, SIDE, [{}, {"audio": 1.0}, {}], [make_video(row) for row in range(3)])
-    assert composed.present == [set(), set(), set()] and composed.idle == ["audio", "depth"]
+    assert composed.present == [set(), set(), set()] and composed.idle == []
     composed = apply_patches(PATCHES, SIDE, [{"depth": 1.0}] * 3, [make_video(row) for row in range(3)])
-    assert composed.present == [{"depth"}] * 3 and composed.idle == ["audio"]
+    assert composed.present == [{"depth"}] * 3 and composed.idle == []
+
+
+def test_runs_what_other_processes_run() -> None:
+    for videos, count in (([make_video(row) for row in range(3)], 1), ([], 2)):
+        side = SIDE if videos else {}
+        composed = apply_patches(PATCHES, side, [{"depth": 1.0}] * 3, videos, always={"audio", "depth"})
+        assert [zero.item() for zero in composed.idle] == [0.0] * count
+        assert all(zero.requires_grad for zero in composed.idle)
 
 
 def test_an_idle_patch_gives_each_weight_a_gradient_of_zero() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
@@ -102,16 +102,20 @@ class Composed:
     Args:
         videos: The videos.
         present: For each sample the patches whose channel it has.
-        idle: Names of the patches whose channel no sample has.
+        idle: What :func:`run_idle` returned for each patch that was run though no sample needs it.
     """
 
     videos: list[VideoTokens]
     present: list[set[str]]
-    idle: list[str]
+    idle: list[Tensor]
 
 
 def apply_patches(
-    patches: Mapping[str, Patch], side: Side, chosen: Sequence[Mapping[str, float]], videos: Sequence[VideoTokens]
+    patches: Mapping[str, Patch],
+    side: Side,
+    chosen: Sequence[Mapping[str, float]],
+    videos: Sequence[VideoTokens],
+    always: Container[str] = (),
 ) -> Composed:
     """Add the residuals of all patches; each asks with the base's own tokens, so that no order matters.
 
@@ -120,6 +124,7 @@ def apply_patches(
         side: For each channel one side channel a video, ``None`` where it is absent.
         chosen: For each sample the patches to use, with their weights.
         videos: The videos of a batch, placed in its samples.
+        always: Names of the patches to run even if no sample needs them, because other processes do.
 
     Raises:
         InputError: If there is not one entry a video, or times are needed and missing.
@@ -127,21 +132,25 @@ def apply_patches(
     sums: list[Tensor | None] = [None] * len(videos)
     present: list[set[str]] = [set() for _ in chosen]
     idle = []
+    # One order in all processes: what one gathers the weights for, the others must, too.
     for name, patch in sorted(patches.items()):
         given = entries(side, patch.config.channel, len(videos))
-        given = [entry if name in chosen[video.row] else None for video, entry in zip(videos, given, strict=True)]
-        if not any(entry is not None and entry.steps for entry in given):
-            idle.append(name)
+        places = [
+            place
+            for place, (video, entry) in enumerate(zip(videos, given, strict=True))
+            if name in chosen[video.row] and entry is not None and entry.steps
+        ]
+        if not places:
+            if name in always:
+                idle.append(run_idle(patch))
             continue
-        for index, (video, entry, residual) in enumerate(
-            zip(videos, given, residuals(patch, videos, given), strict=True)
-        ):
-            if entry is not None and entry.steps:
-                present[video.row].add(name)
-                weight = chosen[video.row][name]
-                scaled = residual if weight == 1 else residual * weight
-                before = sums[index]
-                sums[index] = scaled if before is None else before + scaled
+        found = residuals(patch, [videos[place] for place in places], [given[place] for place in places])
+        for place, residual in zip(places, found, strict=True):
+            row = videos[place].row
+            present[row].add(name)
+            scaled = residual if chosen[row][name] == 1 else residual * chosen[row][name]
+            before = sums[place]
+            sums[place] = scaled if before is None else before + scaled
     composed = [
         video if total is None else replace(video, tokens=video.tokens + total)
         for video, total in zip(videos, sums, strict=True)
