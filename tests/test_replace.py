@@ -89,6 +89,13 @@ def test_another_channel_is_refused(tmp_path: Path) -> None:
         model.replace_patch("audio", tmp_path / "new")
 
 
+def test_nothing_is_replaced_while_merged(tmp_path: Path) -> None:
+    model = composed(FAMILY, ["audio"])
+    saved(tmp_path / "new")
+    with model.lora.merged(["audio"]), pytest.raises(InputError, match="audio are merged into the base; leave"):
+        model.replace_patch("audio", tmp_path / "new")
+
+
 def test_a_lora_that_another_patch_shares_stays(tmp_path: Path) -> None:
     shared = LoraSpec(r=4, shared="5eed")
     model = PaveModel.from_base(make_model(FAMILY))

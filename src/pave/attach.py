@@ -25,7 +25,7 @@ from pave.checkpoint import (
 from pave.config import PatchSpec
 from pave.errors import InputError
 from pave.files import whole_folder
-from pave.sharding import fill, gathered, in_shards, whole
+from pave.sharding import fill, gathered, in_shards, reshard, whole
 
 if TYPE_CHECKING:
     from pave.model import PaveModel
@@ -47,6 +47,7 @@ def save_patch(model: PaveModel, name: str, folder: Path, training: Mapping[str,
 
 def content_of(model: PaveModel, name: str) -> Content:
     """Return what the folder of a patch on a model holds; if its weights are sharded, every process must ask."""
+    reshard(model)
     with gathered(_weights(model, name)):
         patch = model.patches[name].state_dict() if name in model.patches else {}
         return Content(
@@ -76,6 +77,7 @@ def load_patch(model: PaveModel, source: str | Path, name: str | None, trainable
 
 def replace_patch(model: PaveModel, name: str, source: str | Path) -> None:
     """Put a patch in the place of another; see :meth:`pave.PaveModel.replace_patch`."""
+    model.lora.check_not_merged()
     folder = locate_patch(source)
     content = _fitting_content(model, folder)
     old, trained = content_of(model, name), _is_trained(model, name)

@@ -226,6 +226,15 @@ class LoraSet:
                     "load the base in one piece and a float type"
                 )
 
+    def check_not_merged(self) -> None:
+        """Check that no LoRA stands in the base's weights just now, where a change of it would not be seen.
+
+        Raises:
+            InputError: If one does.
+        """
+        if self._merged is not None:
+            raise InputError(f"the LoRAs {', '.join(self._merged)} are merged into the base; leave that state first")
+
     def _check_merged(self, wanted: Sequence[Weights]) -> None:
         if self._merged is not None and any(row != self._merged for row in wanted):
             raise InputError(

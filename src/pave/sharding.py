@@ -48,6 +48,13 @@ def in_shards(tensor: Tensor) -> bool:
     return _is_dtensor(tensor) or _is_zero_shard(tensor)
 
 
+def reshard(model: nn.Module) -> None:
+    """Let each process keep only its part again of what FSDP put together and has not put away."""
+    for module in model.modules():
+        if _is_fsdp_unit(module):
+            module.reshard()  # type: ignore[operator]
+
+
 def whole(tensor: Tensor) -> Tensor:
     """Return a tensor in one piece on the CPU; if it is sharded, every process must ask for it."""
     gathered = tensor.full_tensor() if _is_dtensor(tensor) else tensor  # type: ignore[attr-defined]
