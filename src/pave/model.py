@@ -22,7 +22,7 @@ from pave.hosted import Hosted
 from pave.lora import LoraSet
 from pave.patches import build
 from pave.patches.compose import Choice, Chosen, Side, check_names, weigh
-from pave.sharding import awake
+from pave.sharding import awake, tied
 from pave.types import VideoTokens
 
 
@@ -303,11 +303,8 @@ class PaveModel(Hosted):
             InputError: If channels, videos, times, placeholders or patches do not fit one another.
         """
         call = prepare(self, Batch(side, video_times_sec, patches, videos), inputs)
-        with self.lora.routed(call.loras):
+        with self.lora.routed(call.loras), tied(self.base.get_input_embeddings(), call.idle):
             output: ModelOutput = self.base(**call.inputs)
-        if call.idle and torch.is_grad_enabled():
-            place = "loss" if output.get("loss") is not None else "logits"
-            output[place] = output[place] + torch.stack(call.idle).sum().to(output[place])
         return output
 
     @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -28,6 +28,25 @@ def awake(core: nn.Module) -> Iterator[None]:
         _gather_on_features(core)
     with gathered(core.parameters(recurse=False)), align_module_device(core):
         yield
+
+
+@contextmanager
+def tied(embeddings: nn.Module, zeros: Sequence[Tensor]) -> Iterator[None]:
+    """Inside this, embeddings carry the gradients of zeros, which are exactly 0.
+
+    So the backward pass goes through the whole language model and then through the patches in every process, whether
+    its batch has side channels, videos or only text. FSDP would else gather weights in another order in each, and wait
+    for ever.
+    """
+    if not zeros or not torch.is_grad_enabled():
+        yield
+        return
+    nothing = torch.stack(list(zeros)).sum()
+    handle = embeddings.register_forward_hook(lambda _module, _inputs, output: output + nothing.to(output))
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @contextmanager

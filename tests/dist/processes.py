@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.composed import wake
 from tests.tiny import make_model
 
 PROCESSES = 2
+PATIENCE_SEC = 120
+"""How long a process waits for the other one: a test that hangs fails."""
 SIDES: dict[str, list[list[int | None]]] = {
     "both have the channel": [[0, 1], [2, 3]],
     "one lacks the channel": [[0, 1], [None, None]],
@@ -38,7 +41,9 @@ def together(work: Work, folder: Path, argument: Any = None) -> None:
 def _enter(rank: int, work: Work, folder: Path, argument: Any) -> None:
     torch.set_num_threads(1)
     meeting = f"file://{folder / 'meeting'}"
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=PROCESSES)
+    dist.init_process_group(
+        "gloo", init_method=meeting, rank=rank, world_size=PROCESSES, timeout=timedelta(seconds=PATIENCE_SEC)
+    )
     try:
         work(rank, folder, argument)
         dist.barrier()
