@@ -35,7 +35,7 @@ class Call:
     Args:
         inputs: Inputs of the base.
         loras: For each sample the patches whose LoRAs act on it, with their weights.
-        idle: Zeros that carry a gradient of 0 for each weight of the patches that the batch does not need.
+        idle: Zeros that carry a gradient of 0 for each weight of the patches, if the batch has no video.
     """
 
     inputs: dict[str, Any]

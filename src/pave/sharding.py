@@ -34,9 +34,8 @@ def awake(core: nn.Module) -> Iterator[None]:
 def tied(embeddings: nn.Module, zeros: Sequence[Tensor]) -> Iterator[None]:
     """Inside this, embeddings carry the gradients of zeros, which are exactly 0.
 
-    So the backward pass goes through the whole language model and then through the patches in every process, whether
-    its batch has side channels, videos or only text. FSDP would else gather weights in another order in each, and wait
-    for ever.
+    So the backward pass of a batch of text goes through the whole language model and then through the patches, as that
+    of a batch with videos does. FSDP would else gather weights in another order in each process, and wait for ever.
     """
     if not zeros or not torch.is_grad_enabled():
         yield

@@ -62,11 +62,19 @@ def test_says_which_channels_there_are() -> None:
 
 
 def test_runs_what_other_processes_run() -> None:
-    for videos, count in (([make_video(row) for row in range(3)], 1), ([], 2)):
-        side = SIDE if videos else {}
-        composed = apply_patches(PATCHES, side, [{"depth": 1.0}] * 3, videos, always={"audio", "depth"})
-        assert [zero.item() for zero in composed.idle] == [0.0] * count
-        assert all(zero.requires_grad for zero in composed.idle)
+    weights, always = [{"depth": 1.0}] * 3, {"audio", "depth"}
+    videos = [make_video(row) for row in range(3)]
+    plain, composed = (
+        apply_patches(PATCHES, SIDE, weights, videos),
+        apply_patches(PATCHES, SIDE, weights, videos, always),
+    )
+    assert composed.idle == []
+    for one, other in zip(plain.videos, composed.videos, strict=True):
+        assert torch.equal(one.tokens, other.tokens)
+    gradients = torch.autograd.grad(composed.videos[0].tokens.sum(), list(PATCHES["audio"].parameters()))
+    assert not any(gradient.any() for gradient in gradients)
+    alone = apply_patches(PATCHES, {}, weights, [], always)
+    assert [zero.item() for zero in alone.idle] == [0.0, 0.0]
 
 
 def test_an_idle_patch_gives_each_weight_a_gradient_of_zero() -> None:

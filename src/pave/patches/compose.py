@@ -102,7 +102,8 @@ class Composed:
     Args:
         videos: The videos.
         present: For each sample the patches whose channel it has.
-        idle: What :func:`run_idle` returned for each patch that was run though no sample needs it.
+        idle: What :func:`run_idle` returned for each patch that was run though no sample needs it, if there is no
+            video whose tokens could carry its gradient.
     """
 
     videos: list[VideoTokens]
@@ -155,6 +156,11 @@ def apply_patches(
         video if total is None else replace(video, tokens=video.tokens + total)
         for video, total in zip(videos, sums, strict=True)
     ]
+    if idle and composed:
+        # So the tokens need a gradient in every process, whichever patches its batch needs.
+        zero = torch.stack(idle).sum().to(composed[0].tokens)
+        composed[0] = replace(composed[0], tokens=composed[0].tokens + zero)
+        idle = []
     return Composed(composed, present, idle)
 
 
