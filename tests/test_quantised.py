@@ -38,7 +38,7 @@ def quantised(base: Path, bits: int) -> PaveModel:
         load_in_8bit=bits == 8,
         load_in_4bit=bits == 4,
         llm_int8_threshold=0.0,
-        llm_int8_skip_modules=["vision_tower", "multi_modal_projector", "visual", "lm_head"],
+        llm_int8_skip_modules=["model.vision_tower", "model.multi_modal_projector", "model.visual", "lm_head"],
     )
     base = PaveModel.from_base(base, quantization_config=config, dtype=torch.float32).base
     assert any(not weight.is_floating_point() for weight in base.parameters())
