@@ -100,11 +100,14 @@ class _LayerSum:
         for name in self.names:
             place, weight = self.loras.part(name, len(tokens), tokens.device)
             down, up = layer.lora_A[name], layer.lora_B[name]
-            product = up(down(tokens[place].to(down.weight.dtype)))
             scale = weight * layer.scaling[name]
             if isinstance(scale, Tensor):
-                scale = _spread(scale, tokens).to(product.dtype)
-            output[place] += (product * scale).to(output.dtype)
+                scale = _spread(scale, tokens).to(down.weight.dtype)
+            product = up(down(tokens[place].to(down.weight.dtype)) * scale).to(output.dtype)
+            if isinstance(place, slice):
+                output[place].add_(product)
+            else:
+                output.index_add_(0, place, product)
         return output
 
     def _together(self, layer: Any, tokens: Tensor, output: Tensor) -> Tensor:
