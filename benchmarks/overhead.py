@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": options.threads,
         "versions": versions(),
-        "bases": {name: measure(name, _setting(name, options, device), device) for name in options.bases},
+        "bases": {name: measure(name, setting_of(name, options, device), device) for name in options.bases},
     }
     for name, found in result["bases"].items():
         _print(name, found)
@@ -82,13 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 def measure(name: str, setting: Setting, device: torch.device) -> dict[str, Any]:
     """Return sizes, times and ratios of one base."""
-    base = _random_base(name).to(device)
-    # A stock model beside the patched one, without peft's wrappers; both hold the very same weights.
-    stock = PaveModel.from_base(copy.deepcopy(base, {id(weight): weight for weight in base.parameters()}))
+    base = random_base(name).to(device)
+    stock = stock_beside(base)
     patched = PaveModel.from_base(base)
     patched.add_patch("audio", setting.patch, setting.lora)
     patched.set_trainable([])
-    batch, encode_sec = _batch(patched, setting)
+    batch, encode_sec = encode_one(patched, setting)
     tasks = {"prefill": _prefill, "generate": _generator(setting.new_tokens)}
     rounds = [_round(index, tasks, stock, patched, batch) for index in range(-1, setting.rounds)][1:]
     parameters = sum(weight.numel() for weight in stock.parameters())
@@ -120,7 +119,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _setting(name: str, options: argparse.Namespace, device: torch.device) -> Setting:
+def setting_of(name: str, options: argparse.Namespace, device: torch.device) -> Setting:
+    """Return what is measured on a base, from the command line."""
     rounds, tokens = (2, 4) if options.quick else (options.rounds, options.new_tokens)
     if name == "tiny":
         patch = PatchConfig("audio", 256, hidden_dim=64)
@@ -130,7 +130,8 @@ def _setting(name: str, options: argparse.Namespace, device: torch.device) -> Se
     return Setting(frames, PatchConfig("audio", 1024), LoraSpec(r=64), rounds, tokens)
 
 
-def _random_base(name: str) -> PreTrainedModel:
+def random_base(name: str) -> PreTrainedModel:
+    """Return a base of random weights."""
     if name == "tiny":
         return build_model(seed=0).eval()
     with torch.random.fork_rng(devices=[]):
@@ -138,7 +139,12 @@ def _random_base(name: str) -> PreTrainedModel:
         return AutoModelForImageTextToText.from_config(configuration_of(name)).eval()
 
 
-def _batch(model: PaveModel, setting: Setting) -> tuple[Batch, float]:
+def stock_beside(base: PreTrainedModel) -> PaveModel:
+    """Return a model without peft's wrappers that holds the very same weights."""
+    return PaveModel.from_base(copy.deepcopy(base, {id(weight): weight for weight in base.parameters()}))
+
+
+def encode_one(model: PaveModel, setting: Setting) -> tuple[Batch, float]:
     """Encode one random video, and say how long that took."""
     generator = torch.Generator().manual_seed(0)
     size = model.config.vision_config.image_size
@@ -174,7 +180,7 @@ def _round(
             # Untimed: merging has just pushed everything out of the processor's caches.
             _prefill(model, batch, side)
             for task, run in tasks.items():
-                with _timed(model, seconds[task], variant):
+                with timed(model, seconds[task], variant):
                     run(model, batch, side)
     return seconds
 
@@ -202,7 +208,8 @@ def _generator(new_tokens: int) -> Callable[..., None]:
 
 
 @contextmanager
-def _timed(model: PaveModel, seconds: dict[str, float], variant: str) -> Iterator[None]:
+def timed(model: PaveModel, seconds: dict[str, float], variant: str) -> Iterator[None]:
+    """Note how long this takes under ``variant``."""
     _wait(model)
     started = time.perf_counter()
     yield

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -17,12 +16,8 @@ from torch import Tensor
 from pave.card import write_card
 from pave.config import FORMAT_VERSION, PatchSpec, Preprocessing, from_dict, read_json, to_dict
 from pave.errors import InputError, nearest
-from pave.files import whole_folder
 from pave.lora import adapter_config
 from pave.shipped import locate, shipped_patches
-
-if TYPE_CHECKING:
-    from pave.model import PaveModel
 
 CONFIG_FILE = "patch_config.json"
 WEIGHTS_FILE = "patch.safetensors"
@@ -30,8 +25,6 @@ PREPROCESSING_FILE = "preprocessing.json"
 LORA_FOLDER = "lora"
 LORA_WEIGHTS_FILE = "adapter_model.safetensors"
 LORA_CONFIG_FILE = "adapter_config.json"
-
-logger = logging.getLogger(__name__)
 
 
 def locate_patch(source: str | Path) -> Path:
@@ -113,79 +106,6 @@ def fill_folder(folder: Path, content: Content) -> None:
     write_card(folder, spec, content.preprocessing)
 
 
-def save_patch(model: PaveModel, name: str, folder: Path, training: Mapping[str, Any]) -> None:
-    """Write one patch of a model; see :meth:`pave.PaveModel.save_patch`."""
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file())):
-        raise InputError(f"{folder}: exists and is no patch folder; choose a new or an empty folder")
-    state = model.patches[name].state_dict() if name in model.patches else {}
-    content = Content(
-        replace(model.specs[name], training=dict(training)),
-        {key: value.detach().cpu().contiguous() for key, value in state.items()},
-        model.lora.state(name) if name in model.lora.specs else {},
-        model.preprocessing.get(name),
-    )
-    with whole_folder(folder) as fresh:
-        fill_folder(fresh, content)
-
-
-def load_patch(model: PaveModel, source: str | Path, name: str | None, trainable: bool) -> str:
-    """Load a patch onto a model; see :meth:`pave.PaveModel.load_patch`."""
-    folder = locate_patch(source)
-    content = read_content(folder)
-    spec = content.spec
-    if spec.base.token_dim != model.record.token_dim:
-        raise InputError(
-            f"{folder}: made for base {spec.base.name!r} of width {spec.base.token_dim}, "
-            f"not for {model.record.name!r} of width {model.record.token_dim}"
-        )
-    if spec.base.model_type != model.record.model_type:
-        logger.warning("%s: made for a %s, put on a %s", folder, spec.base.model_type, model.record.model_type)
-    if name is None:
-        name = spec.patch.channel if spec.patch is not None else "lora_only"
-    trained = [other for other in model.specs if _is_trained(model, other)]
-    model.add_patch(name, spec.patch, spec.lora, content.preprocessing)
-    try:
-        if spec.patch is not None:
-            patch = model.patches[name]
-            check_tensors(content.patch, patch.state_dict(), folder / WEIGHTS_FILE)
-            patch.to(_running_dtype(model, content.patch, trainable)).load_state_dict(content.patch)
-        if spec.lora is not None:
-            _put_lora(model, name, content.lora, folder / LORA_FOLDER / LORA_WEIGHTS_FILE)
-    except InputError:
-        model.remove_patch(name)
-        raise
-    model.specs[name] = replace(model.specs[name], training=spec.training)
-    model.set_trainable([*trained, name] if trainable else trained)
-    return name
-
-
-def _running_dtype(model: PaveModel, state: Mapping[str, Tensor], trainable: bool) -> torch.dtype:
-    """Return the wider of the file's float type and the base's; half widths round off what training adds."""
-    if trainable:
-        return torch.float32
-    return torch.promote_types(next(iter(state.values())).dtype, model.dtype)
-
-
-def _put_lora(model: PaveModel, name: str, state: Mapping[str, Tensor], path: Path) -> None:
-    """Give a patch's LoRA its weights; one that other patches share must have them already."""
-    present = model.lora.state(name)
-    check_tensors(state, present, path)
-    sharers = model.lora.sharers(name)
-    if not sharers:
-        model.lora.load_state(name, dict(state))
-    elif any(not torch.equal(state[key].to(value.dtype), value) for key, value in present.items()):
-        raise InputError(
-            f"{path}: differs from the LoRA that patch {sharers[0]!r} shares with it; load folders of one conversion "
-            "or training"
-        )
-
-
-def _is_trained(model: PaveModel, name: str) -> bool:
-    return name in model.lora.trainable or (
-        name in model.patches and any(weight.requires_grad for weight in model.patches[name].parameters())
-    )
-
-
 def _read_lora(folder: Path, spec: PatchSpec) -> dict[str, Tensor]:
     assert spec.lora is not None
     path = folder / LORA_FOLDER / LORA_CONFIG_FILE
@@ -239,12 +159,10 @@ __all__ = [
     "Content",
     "check_tensors",
     "fill_folder",
-    "load_patch",
     "locate_patch",
     "read_content",
     "read_preprocessing",
     "read_spec",
     "read_tensors",
-    "save_patch",
     "write_json",
 ]

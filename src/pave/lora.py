@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from pave.config import LoraSpec
 from pave.errors import InputError
+from pave.routing import RowLoras
+from pave.sharding import fill, whole
 
-STOCK = "__base__"
-"""peft's name for "no adapter" in a mixed batch."""
+Names: TypeAlias = Iterable[str] | Mapping[str, float]
+"""Names of patches, or names with the weight by which a LoRA is scaled."""
+
+Weights: TypeAlias = dict[str, float]
+"""Weight of each acting LoRA under peft's name for it."""
+
+PEFT_PREFIX = "base_model.model."
+"""What peft's own files put before the names of a model's weights."""
 
 
 class LoraSet:
@@ -36,8 +45,10 @@ class LoraSet:
         self.specs: dict[str, LoraSpec] = {}
         self.trainable: set[str] = set()
         self._peft: PeftModel | None = None
-        self._acting: tuple[str, ...] | None = None
-        self._merged: tuple[str, ...] | None = None
+        self._layers: list[LoraLayer] = []
+        self._acting: Weights | None = None
+        self._scaled: Weights = {}
+        self._merged: Weights | None = None
 
     def add(self, name: str, spec: LoraSpec) -> None:
         """Add a LoRA whose product is zero, trainable; or join the one of the same identity, as it is.
@@ -66,13 +77,21 @@ class LoraSet:
             self._peft = get_peft_model(self.base, config, adapter_name=adapter)
         else:
             self._peft.add_adapter(adapter, config)
+        self._find_layers()
+        for layer in self._layers_of(adapter):
+            _place(layer, adapter)
+
+    def _find_layers(self) -> None:
+        self._layers = [module for module in self.base.modules() if isinstance(module, LoraLayer)]
 
     def remove(self, name: str) -> None:
         """Take the LoRA of a patch out again, unless another patch shares it."""
         assert self._peft is not None
         self.act([])
         if not self.sharers(name):
-            self._peft.base_model.delete_adapter(self._adapters([name])[0])
+            adapter = _adapter(name, self.specs[name])
+            self._peft.base_model.delete_adapter(adapter)
+            self._scaled.pop(adapter, None)
         del self.specs[name]
         self.trainable.discard(name)
         self._acting = None
@@ -88,78 +107,85 @@ class LoraSet:
         self.trainable = set(names) & set(self.specs)
         self._restore_requires_grad()
 
-    def _adapters(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return peft's names of the LoRAs of these patches, each once, sorted."""
-        return tuple(sorted({_adapter(name, self.specs[name]) for name in names}))
+    def _weights(self, names: Names) -> Weights:
+        """Return peft's names of the LoRAs of these patches, sorted, each once with its largest weight."""
+        given = names if isinstance(names, Mapping) else dict.fromkeys(names, 1.0)
+        weights: Weights = {}
+        for name, weight in given.items():
+            adapter = _adapter(name, self.specs[name])
+            weights[adapter] = max(weight, weights.get(adapter, weight))
+        return dict(sorted(weights.items()))
 
-    def act(self, names: Iterable[str]) -> None:
-        """Let exactly the LoRAs of these patches act, summed, on every sample."""
-        self._act(self._adapters(names))
+    def act(self, names: Names) -> None:
+        """Let exactly the LoRAs of these patches act, summed, on every sample.
 
-    def _act(self, wanted: tuple[str, ...]) -> None:
-        self._check_merged({wanted})
+        Raises:
+            InputError: If others are merged into the base.
+        """
+        self._act(self._weights(names))
+
+    def _act(self, wanted: Weights) -> None:
+        self._check_merged([wanted])
         if self._peft is None or wanted == self._acting:
             return
         if wanted:
             self._peft.base_model.enable_adapter_layers()
             self._peft.base_model.set_adapter(list(wanted))
             # peft looks up its settings under this name, and would keep the name of a LoRA that was removed.
-            self._peft.active_adapter = wanted[0]
+            self._peft.active_adapter = next(iter(wanted))
+            self._scale(wanted)
         else:
             self._peft.base_model.disable_adapter_layers()
         self._acting = wanted
         self._restore_requires_grad()
 
+    def _scale(self, weights: Weights) -> None:
+        for adapter, weight in weights.items():
+            if self._scaled.get(adapter, 1.0) != weight:
+                for layer in self._layers_of(adapter):
+                    layer.set_scale(adapter, weight)
+                self._scaled[adapter] = weight
+
     @contextmanager
-    def routed(self, rows: Sequence[frozenset[str]], repeats: int = 1) -> Iterator[dict[str, Any]]:
-        """Let each sample's LoRAs act on it, summed.
+    def routed(self, rows: Sequence[Names]) -> Iterator[None]:
+        """Let each sample's LoRAs act on it, summed, inside this.
 
         Args:
-            rows: For each sample the names of the patches whose LoRAs act on it.
-            repeats: How often ``generate`` repeats each sample.
-
-        Yields:
-            What must be passed on to the base's forward or generate.
+            rows: For each sample the patches whose LoRAs act on it, or their weights.
 
         Raises:
-            InputError: If samples differ while the model is in training mode.
+            InputError: If samples differ while the model is in training mode, or others are merged into the base.
         """
-        adapters = [self._adapters(row) for row in rows]
-        kinds = set(adapters)
-        self._check_merged(kinds)
-        if self._peft is None or len(kinds) <= 1:
-            self._act(kinds.pop() if kinds else ())
-            yield {}
+        wanted = [self._weights(row) for row in rows]
+        self._check_merged(wanted)
+        if self._peft is None or all(row == wanted[0] for row in wanted):
+            self._act(wanted[0] if wanted else {})
+            yield
             return
-        if self._in_training():
+        if any(layer.training for layer in self._layers):
             raise InputError("patches differ between the samples of a training batch; train on one choice a batch")
-        names = {kind: self._joined(kind) for kind in kinds}
-        self._peft.eval()
-        self._act(tuple(sorted({adapter for kind in kinds for adapter in kind})))
-        try:
-            yield {"adapter_names": [names[kind] for kind in adapters for _ in range(repeats)]}
-        finally:
-            for kind, name in names.items():
-                if len(kind) > 1:
-                    self._peft.base_model.delete_adapter(name)
-            self._acting = None
+        self._act({})
+        loras = RowLoras(wanted)
+        self._scale(dict.fromkeys(loras.names, 1.0))
+        with loras.acting(self._layers):
+            yield
 
     @contextmanager
-    def merged(self, names: Iterable[str]) -> Iterator[None]:
+    def merged(self, names: Names) -> Iterator[None]:
         """Inside this, the LoRAs of these patches stand in the base's own weights, so that they cost nothing.
 
         They then act on every sample. The base's weights are kept beside, and come back bit for bit.
 
         Raises:
-            InputError: If a sample asks for other LoRAs meanwhile.
+            InputError: If the base's weights cannot take them, or a sample asks for other LoRAs meanwhile.
         """
         assert self._peft is not None
-        adapters = self._adapters(names)
-        self._act(adapters)
-        layers = [module.get_base_layer() for module in self.base.modules() if isinstance(module, LoraLayer)]
-        kept = [layer.weight.detach().clone() for layer in layers]
-        self._peft.base_model.merge_adapter(list(adapters))
-        self._merged = adapters
+        self.check_mergeable()
+        wanted = self._weights(names)
+        self._act(wanted)
+        kept = [layer.get_base_layer().weight.detach().clone() for layer in self._layers]
+        self._peft.base_model.merge_adapter(list(wanted))
+        self._merged = wanted
         try:
             yield
         finally:
@@ -167,65 +193,106 @@ class LoraSet:
             self._peft.base_model.unmerge_adapter()
             with torch.no_grad():
                 # Subtracting the product again would leave rounding behind.
-                for layer, weight in zip(layers, kept, strict=True):
-                    layer.weight.copy_(weight)
+                for layer, weight in zip(self._layers, kept, strict=True):
+                    layer.get_base_layer().weight.copy_(weight)
 
-    def _check_merged(self, kinds: set[tuple[str, ...]]) -> None:
-        if self._merged is not None and kinds - {self._merged}:
+    def merged_copy(self, names: Names) -> PreTrainedModel:
+        """Return a copy of the base with the LoRAs of these patches in its weights, and none beside them.
+
+        Raises:
+            InputError: If the base's weights cannot take them.
+        """
+        self.check_mergeable()
+        wanted = self._weights(names)
+        self._act(wanted)
+        fresh = copy.deepcopy(self.base)
+        for path, layer in [(path, module) for path, module in fresh.named_modules() if isinstance(module, LoraLayer)]:
+            layer.merge(adapter_names=[adapter for adapter in wanted if adapter in layer.lora_A])
+            fresh.set_submodule(path, layer.get_base_layer())
+        del fresh.peft_config
+        return fresh
+
+    def check_mergeable(self) -> None:
+        """Check that LoRAs can be added to the base's weights.
+
+        Raises:
+            InputError: If one is quantised, offloaded or sharded.
+        """
+        for layer in self._layers:
+            weight = layer.get_base_layer().weight
+            if type(weight) is not torch.nn.Parameter or weight.is_meta or not weight.is_floating_point():
+                raise InputError(
+                    "the base's weights are quantised, offloaded or sharded, and a LoRA cannot be merged into them; "
+                    "load the base in one piece and a float type"
+                )
+
+    def check_not_merged(self) -> None:
+        """Check that no LoRA stands in the base's weights just now, where a change of it would not be seen.
+
+        Raises:
+            InputError: If one does.
+        """
+        if self._merged is not None:
+            raise InputError(f"the LoRAs {', '.join(self._merged)} are merged into the base; leave that state first")
+
+    def _check_merged(self, wanted: Sequence[Weights]) -> None:
+        if self._merged is not None and any(row != self._merged for row in wanted):
             raise InputError(
                 f"the LoRAs {', '.join(self._merged)} are merged into the base and act on every sample; "
                 "leave the merged state to choose others"
             )
 
-    @property
-    def mixed_model(self) -> PeftModel:
-        """The peft view of the base, which understands what :meth:`routed` yields for a mixed batch."""
-        assert self._peft is not None
-        return self._peft
-
-    def _in_training(self) -> bool:
-        return any(module.training for module in self.base.modules() if isinstance(module, LoraLayer))
-
-    def _joined(self, kind: tuple[str, ...]) -> str:
-        """Name of the adapter for a set of LoRAs; several become one, whose ranks are theirs put together: the sum."""
-        if len(kind) <= 1:
-            return next(iter(kind), STOCK)
-        assert self._peft is not None
-        name = "+".join(kind)
-        self._peft.base_model.add_weighted_adapter(list(kind), [1.0] * len(kind), name, combination_type="cat")
-        return name
-
     def _restore_requires_grad(self) -> None:
         # peft ties requires_grad to what acts; here it says what is trained, whatever acts just now.
-        trained = self._adapters(self.trainable)
-        for name in self.specs:
+        trained = self._weights(self.trainable)
+        for name, spec in self.specs.items():
             for parameter in self.parameters(name):
-                parameter.requires_grad_(self._adapters([name])[0] in trained)
+                parameter.requires_grad_(_adapter(name, spec) in trained)
 
     def parameters(self, name: str) -> list[Tensor]:
         """Return the weights of the LoRA of one patch."""
-        (adapter,) = self._adapters([name])
-        marks = (f".lora_A.{adapter}.", f".lora_B.{adapter}.")
-        return [weight for path, weight in self.base.named_parameters() if any(mark in path for mark in marks)]
+        adapter = _adapter(name, self.specs[name])
+        return [part[adapter].weight for layer in self._layers_of(adapter) for part in (layer.lora_A, layer.lora_B)]
+
+    def _layers_of(self, adapter: str) -> list[LoraLayer]:
+        return [layer for layer in self._layers if adapter in layer.lora_A]
 
     def state(self, name: str) -> dict[str, Tensor]:
-        """Return the weights of the LoRA of one patch under the names of peft's own files."""
-        assert self._peft is not None
-        (adapter,) = self._adapters([name])
-        state: dict[str, Tensor] = get_peft_model_state_dict(
-            self._peft, adapter_name=adapter, save_embedding_layers=False
-        )
-        return {key: value.detach().cpu().contiguous() for key, value in state.items()}
+        """Return the weights of the LoRA of one patch under the names of peft's files, in one piece, on the CPU."""
+        return {key: whole(weight) for key, weight in self.named(name).items()}
 
-    @torch.no_grad()
-    def load_state(self, name: str, state: dict[str, Tensor]) -> None:
+    def load_state(self, name: str, state: Mapping[str, Tensor]) -> None:
         """Set the weights of a patch's LoRA from what :meth:`state` returned; the caller checks names and shapes."""
-        set_peft_model_state_dict(self._peft, state, adapter_name=self._adapters([name])[0])
+        for key, weight in self.named(name).items():
+            fill(weight, state[key])
+
+    def named(self, name: str) -> dict[str, Tensor]:
+        """Return the weights of the LoRA of one patch under the names of peft's own files, as and where they are."""
+        adapter = _adapter(name, self.specs[name])
+        marks = (f".lora_A.{adapter}.", f".lora_B.{adapter}.")
+        return {
+            PEFT_PREFIX + path.replace(f".{adapter}.", "."): weight
+            for path, weight in self.base.named_parameters()
+            if any(mark in path for mark in marks)
+        }
 
 
 def _adapter(name: str, spec: LoraSpec) -> str:
     """Return peft's name of a patch's LoRA; a hyphen never stands in a patch's name."""
     return name if spec.shared is None else f"shared-{spec.shared}"
+
+
+def _place(layer: LoraLayer, adapter: str) -> None:
+    """Put a LoRA where its layer computes, if the layer's own weight is offloaded; peft would offload it, too."""
+    hook = getattr(layer.get_base_layer(), "_hf_hook", None)
+    device = getattr(hook, "execution_device", None)
+    if device is None:
+        return
+    offloaded = layer.lora_A[adapter].weight.is_meta
+    for part in (layer.lora_A[adapter], layer.lora_B[adapter]):
+        part.to_empty(device=device) if offloaded else part.to(device)
+    if offloaded:
+        layer.reset_lora_parameters(adapter, init_lora_weights=True)
 
 
 def _peft_config(spec: LoraSpec, targets: Iterable[str]) -> LoraConfig:
@@ -241,7 +308,7 @@ def _peft_config(spec: LoraSpec, targets: Iterable[str]) -> LoraConfig:
 
 def adapter_config(spec: LoraSpec, state: Mapping[str, Tensor], base_name: str) -> dict[str, Any]:
     """Return the content of peft's ``adapter_config.json`` for a LoRA with these weights, named as in peft's files."""
-    inside = {key.removeprefix("base_model.model.").rsplit(".lora_", 1)[0] for key in state}
+    inside = {key.removeprefix(PEFT_PREFIX).rsplit(".lora_", 1)[0] for key in state}
     config = _peft_config(spec, inside)
     config.base_model_name_or_path, config.inference_mode = base_name, True
     return {key: sorted(value) if isinstance(value, set) else value for key, value in config.to_dict().items()}

@@ -4,36 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from pave.bases import family_of
 from pave.bases.family import check_seam
 from pave.bases.load import load_base
+from pave.call import Batch, prepare
 from pave.config import BaseRecord, LoraSpec, PatchConfig, PatchSpec, Preprocessing
 from pave.errors import InputError
+from pave.hosted import Hosted
 from pave.lora import LoraSet
 from pave.patches import build
-from pave.patches.attention import tie
-from pave.patches.compose import Choice, Side, apply_patches, check_channels, check_names, choose
+from pave.patches.compose import Choice, Chosen, Side, check_names, weigh
+from pave.sharding import awake, tied
 from pave.types import VideoTokens
 
 
-@dataclass
-class _Call:
-    """A batch, made ready for the base: its inputs, and the LoRAs that act on each sample."""
-
-    inputs: dict[str, Any]
-    loras: list[frozenset[str]]
-
-
-class PaveModel(nn.Module):
+class PaveModel(Hosted):
     """A pretrained Video LLM and the patches on it.
 
     The base stays as it is: its weights are frozen, its code is not touched. A patch acts on a sample if it is chosen
@@ -53,6 +46,7 @@ class PaveModel(nn.Module):
         self.specs: dict[str, PatchSpec] = {}
         self.preprocessing: dict[str, Preprocessing] = {}
         self.lora = LoraSet(base, self.family.lora_targets(base))
+        self._active: dict[str, float] | None = None
         self._patches_on = True
         self.train(False)
 
@@ -116,7 +110,7 @@ class PaveModel(nn.Module):
         if not name.isidentifier() or hasattr(nn.ModuleDict, name) or name in "lora_":
             raise InputError(f"patch name {name!r} cannot be used; choose another of letters, digits and underscores")
         spec = PatchSpec(self.record, self._fitted(config) if config else None, lora)
-        patch = build(spec.patch).to(self.base.device) if spec.patch is not None else None
+        patch = build(spec.patch).to(self.device) if spec.patch is not None else None
         if lora is not None:
             self.lora.add(name, lora)
         if patch is not None:
@@ -148,6 +142,25 @@ class PaveModel(nn.Module):
             self.lora.remove(name)
         del self.specs[name]
         self.preprocessing.pop(name, None)
+        if self._active is not None:
+            self._active.pop(name, None)
+
+    def set_patches(self, patches: Chosen | None) -> None:
+        """Set which patches act where a call does not say.
+
+        Args:
+            patches: Names, or names with the weight by which residual and LoRA are scaled; ``None`` for all patches,
+                as on a new model, including those added later.
+
+        Raises:
+            InputError: If there is no such patch, or a weight is no finite number.
+        """
+        self._active = None if patches is None else weigh(patches, self.specs)
+
+    @property
+    def active_patches(self) -> dict[str, float]:
+        """Patches that act where a call does not say, with their weights, in the order of their names."""
+        return dict.fromkeys(sorted(self.specs), 1.0) if self._active is None else dict(self._active)
 
     def load_patch(self, source: str | Path, name: str | None = None, trainable: bool = False) -> str:
         """Load a patch from a shipped name, a folder or a hub id, and return the name it got.
@@ -160,9 +173,48 @@ class PaveModel(nn.Module):
         Raises:
             InputError: If the folder is no patch folder, or does not fit the base.
         """
-        from pave.checkpoint import load_patch
+        from pave.attach import load_patch
 
         return load_patch(self, source, name, trainable)
+
+    def replace_patch(self, name: str, source: str | Path) -> None:
+        """Put other weights, or another patch of the same channel, in the place of one, without a rebuild.
+
+        Where every size is the same, the weights are written into the modules that stand; name, weight among the
+        active patches and whether it is trained stay. On an error the model is as it was.
+
+        Args:
+            name: The patch that goes.
+            source: The one that comes: a shipped name, a folder or a hub id.
+
+        Raises:
+            InputError: If there is no such patch, or the folder is no patch folder or does not fit.
+        """
+        from pave.attach import replace_patch
+
+        check_names([name], self.specs)
+        active = self._active
+        self._active = None
+        try:
+            replace_patch(self, name, source)
+        finally:
+            self._active = active
+
+    def export_merged(self, folder: str | Path) -> None:
+        """Write a copy of the base with the LoRAs of the active patches in its weights, and the patches without them.
+
+        ``folder/base`` is a model of ``transformers``; ``folder/patches/NAME`` is a patch made for it.
+
+        Args:
+            folder: Where to; it must not exist, or be empty.
+
+        Raises:
+            InputError: If a patch on the model is not active, since a LoRA that always acts would change it; if the
+                base's weights are quantised, offloaded or sharded; or if the folder holds something.
+        """
+        from pave.export import export_merged
+
+        export_merged(self, Path(folder))
 
     def save_patch(self, name: str, folder: str | Path, training: Mapping[str, Any] | None = None) -> None:
         """Write one patch as a patch folder, atomically.
@@ -175,7 +227,7 @@ class PaveModel(nn.Module):
         Raises:
             InputError: If there is no such patch, or the folder holds something else.
         """
-        from pave.checkpoint import save_patch
+        from pave.attach import save_patch
 
         check_names([name], self.specs)
         save_patch(self, name, Path(folder), training or {})
@@ -198,9 +250,9 @@ class PaveModel(nn.Module):
         return layouts[0] if layouts else self.family.layouts[0]
 
     @property
-    def loss_type(self) -> str | None:
-        """Kind of the base's loss, by which trainers know that a row's first token is no target."""
-        return getattr(self.base, "loss_type", None)
+    def is_base_only(self) -> bool:
+        """Whether this is inside :meth:`base_only`."""
+        return not self._patches_on
 
     @contextmanager
     def base_only(self) -> Iterator[None]:
@@ -226,7 +278,8 @@ class PaveModel(nn.Module):
         """
         if vision is None:
             vision = any(spec.patch is not None and spec.patch.query == "vision" for spec in self.specs.values())
-        return self.family.encode(self.base, inputs, video_times_sec, vision)
+        with awake(self.base.base_model):
+            return self.family.encode(self.base, inputs, video_times_sec, vision)
 
     def forward(
         self,
@@ -241,20 +294,17 @@ class PaveModel(nn.Module):
         Args:
             side: For each channel one side channel a video, ``None`` where it is absent.
             video_times_sec: For each video the seconds of its frames (F,) or steps (T,).
-            patches: Names of the patches to use, for all samples or for each; by default all.
+            patches: Patches to use, for all samples or for each: names, or names with the weight by which residual
+                and LoRA are scaled; by default the active ones (:meth:`set_patches`).
             videos: Already encoded videos in place of pixels, from :meth:`encode_videos`.
             inputs: Inputs of the base, as its processor made them, and its options (``labels``, ...).
 
         Raises:
             InputError: If channels, videos, times, placeholders or patches do not fit one another.
         """
-        call = self._prepare(side, video_times_sec, patches, videos, inputs)
-        with self.lora.routed(call.loras) as routing:
-            model = self.lora.mixed_model if routing else self.base
-            output: ModelOutput = model(**call.inputs, **routing)
-        if self.training and output.get("loss") is not None:
-            # A batch without any video runs no patch; data-parallel training still waits for every weight.
-            output["loss"] = tie(output["loss"], self.patches.parameters())
+        call = prepare(self, Batch(side, video_times_sec, patches, videos), inputs)
+        with self.lora.routed(call.loras), tied(self.base.get_input_embeddings(), call.idle):
+            output: ModelOutput = self.base(**call.inputs)
         return output
 
     @torch.no_grad()
@@ -271,58 +321,9 @@ class PaveModel(nn.Module):
         Raises:
             InputError: As in :meth:`forward`.
         """
-        call = self._prepare(side, video_times_sec, patches, videos, inputs)
-        settings = inputs.get("generation_config") or self.base.generation_config or GenerationConfig()
-        beams = inputs.get("num_beams", settings.num_beams) or 1
-        sequences = inputs.get("num_return_sequences", settings.num_return_sequences) or 1
-        repeats = 1 if beams > 1 else sequences
-        with (
-            self.lora.routed(call.loras, repeats=repeats) as routing,
-            self.family.generating(self.base, call.inputs) as given,
-        ):
-            if not routing:
-                return self.base.generate(**given)
-            # peft repeats the names by this argument only, not by a generation config.
-            return self.lora.mixed_model.generate(**{**given, "num_beams": beams}, **routing)
-
-    def _prepare(
-        self,
-        side: Side | None,
-        video_times_sec: Sequence[Any] | None,
-        patches: Choice,
-        videos: Sequence[VideoTokens] | None,
-        inputs: dict[str, Any],
-    ) -> _Call:
-        side = side or {}
-        if inputs.get("input_ids") is None:
-            raise InputError("input_ids are missing; give what the base's processor made")
-        rows = inputs["input_ids"].shape[0]
-        chosen = choose(patches, list(self.specs), rows) if self._patches_on else [[] for _ in range(rows)]
-        check_channels(side, (spec.patch.channel for spec in self.specs.values() if spec.patch is not None))
-        used = sorted({name for row in chosen for name in row if name in self.patches})
-        has_pixels = inputs.get(self.family.pixels) is not None
-        if has_pixels and videos is not None:
-            raise InputError(f"both {self.family.pixels} and videos are given; give one of them")
-        acts = used or self.layout != self.family.layouts[0] or self.family.must_encode(inputs)
-        if videos is None and not (has_pixels and acts):
-            return _Call(inputs, self._loras(chosen, [set() for _ in chosen]))
-        if videos is None:
-            videos = self.encode_videos(inputs, video_times_sec)
-        placed = self.family.place(videos, inputs["input_ids"], self.layout, inputs)
-        placed, present = apply_patches({name: self.patches[name] for name in used}, side, chosen, placed)
-        rest = self.family.hand_over(self.base, inputs, placed, self.layout)
-        return _Call(rest, self._loras(chosen, present))
-
-    def _loras(self, chosen: list[list[str]], present: list[set[str]]) -> list[frozenset[str]]:
-        """LoRAs that act on each sample: of its patches whose channel it has, of all of them in training."""
-        return [
-            frozenset(
-                name
-                for name in row
-                if name in self.lora.specs and (name in have or name not in self.patches or self.training)
-            )
-            for row, have in zip(chosen, present, strict=True)
-        ]
+        call = prepare(self, Batch(side, video_times_sec, patches, videos), inputs)
+        with self.lora.routed(call.loras), self.family.generating(self.base, call.inputs) as given:
+            return self.base.generate(**given)
 
     def train(self, mode: bool = True) -> PaveModel:
         """Set training mode; of the base only its language model follows, the frozen rest stays as in inference."""
@@ -330,33 +331,3 @@ class PaveModel(nn.Module):
         self.base.eval()
         self.base.get_submodule(self.family.language_model).train(mode)
         return self
-
-    @property
-    def config(self) -> Any:
-        """Configuration of the base."""
-        return self.base.config
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the base."""
-        return self.base.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Float type of the base."""
-        return self.base.dtype
-
-    @property
-    def _no_split_modules(self) -> Any:
-        return self.base._no_split_modules
-
-    def activation_checkpointing_enable(self, activation_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
-        """Recompute activations of the language model's layers in the backward pass."""
-        if hasattr(self.base, "activation_checkpointing_enable"):
-            self.base.activation_checkpointing_enable(activation_checkpointing_kwargs)
-        else:
-            self.base.gradient_checkpointing_enable(activation_checkpointing_kwargs)
-
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
-        """Former name of :meth:`activation_checkpointing_enable`, which older releases of ``transformers`` call."""
-        self.activation_checkpointing_enable(gradient_checkpointing_kwargs)

@@ -36,9 +36,7 @@ def test_a_longer_run_starts_like_a_shorter_one(
 
 
 @given(SOURCES, st.integers(0, 5), st.integers(0, 60))
-def test_a_source_is_not_drawn_from_before_it_joins(
-    sources: list[tuple[int, float]], seed: int, join: int
-) -> None:
+def test_a_source_is_not_drawn_from_before_it_joins(sources: list[tuple[int, float]], seed: int, join: int) -> None:
     sizes, weights = zip(*[(7, 1.0), *sources], strict=True)
     joins = [0] + [join] * len(sources)
     order = sample_order(sizes, weights, join + epoch_size(sizes, weights), seed, joins)

@@ -108,7 +108,7 @@ def interrupt(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _save_unless(out: Path):
-    from pave.checkpoint import save_patch
+    from pave.attach import save_patch
 
     def save(model, name, folder, training=None):
         if folder == out:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import TypeAlias
+import math
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -17,8 +18,11 @@ from pave.types import SideChannel, VideoTokens
 Side: TypeAlias = Mapping[str, Sequence[SideChannel | None]]
 """Channel name to one side channel a video, ``None`` where it is absent."""
 
-Choice: TypeAlias = Sequence[str] | Sequence[Sequence[str]] | None
-"""Names of patches: for all samples, for each sample, or ``None`` for all patches everywhere."""
+Chosen: TypeAlias = Sequence[str] | Mapping[str, float]
+"""Names of patches, or names with the weight by which residual and LoRA are scaled."""
+
+Choice: TypeAlias = Chosen | Sequence[Chosen] | None
+"""Patches for all samples, for each sample, or ``None`` for those that act by default."""
 
 
 def check_names(names: Iterable[str], known: Iterable[str]) -> None:
@@ -59,57 +63,109 @@ def entries(side: Side, channel: str, videos: int) -> list[SideChannel | None]:
     return given
 
 
-def choose(choice: Choice, known: Sequence[str], rows: int) -> list[list[str]]:
-    """Return the names of the patches chosen for each of ``rows`` samples.
+def weigh(chosen: Chosen, known: Iterable[str]) -> dict[str, float]:
+    """Return chosen patches with their weights, in the order of their names; a weight of 0 is as if not chosen.
 
     Raises:
-        InputError: On an unknown name, or another number of entries than samples.
+        InputError: On a text in place of a list, an unknown name, or a weight that is no finite number.
     """
+    if isinstance(chosen, str):
+        raise InputError(f"patches is the text {chosen!r}; give a list of names")
+    weights = dict(chosen) if isinstance(chosen, Mapping) else dict.fromkeys(chosen, 1.0)
+    check_names(weights, known)
+    for name, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise InputError(f"patches[{name!r}] is {weight!r}; give a finite weight, such as 0.5")
+    return {name: float(weights[name]) for name in sorted(weights) if weights[name] != 0}
+
+
+def choose(choice: Choice, default: Mapping[str, float], known: Iterable[str], rows: int) -> list[dict[str, float]]:
+    """Return the patches chosen for each of ``rows`` samples, with their weights, in the order of their names.
+
+    Raises:
+        InputError: As :func:`weigh`, or on another number of entries than samples.
+    """
+    known = list(known)
     if choice is None:
-        return [list(known) for _ in range(rows)]
-    if isinstance(choice, str):
-        raise InputError(f"patches is the text {choice!r}; give a list of names")
-    chosen: list[list[str]] = []
-    for entry in choice:
-        chosen.append([entry] if isinstance(entry, str) else list(entry))
-    if all(isinstance(entry, str) for entry in choice):
-        chosen = [[name for names in chosen for name in names] for _ in range(rows)]
-    elif len(chosen) != rows:
-        raise InputError(f"patches has {len(chosen)} entries for {rows} samples; give one a sample")
-    check_names((name for row in chosen for name in row), known)
-    return chosen
+        return [dict(default)] * rows
+    if isinstance(choice, str | Mapping) or all(isinstance(entry, str) for entry in choice):
+        return [weigh(cast("Chosen", choice), known)] * rows
+    if len(choice) != rows:
+        raise InputError(f"patches has {len(choice)} entries for {rows} samples; give one a sample")
+    return [weigh([entry] if isinstance(entry, str) else entry, known) for entry in choice]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """Videos with the residuals of all their patches.
+
+    Args:
+        videos: The videos.
+        present: For each sample the patches whose channel it has.
+        idle: What :func:`run_idle` returned for each patch that was run though no sample needs it, if there is no
+            video whose tokens could carry its gradient.
+    """
+
+    videos: list[VideoTokens]
+    present: list[set[str]]
+    idle: list[Tensor]
 
 
 def apply_patches(
-    patches: Mapping[str, Patch], side: Side, chosen: Sequence[Sequence[str]], videos: Sequence[VideoTokens]
-) -> tuple[list[VideoTokens], list[set[str]]]:
-    """Return the videos with the residuals of all patches added, and for each sample the patches whose channel it has.
+    patches: Mapping[str, Patch],
+    side: Side,
+    chosen: Sequence[Mapping[str, float]],
+    videos: Sequence[VideoTokens],
+    always: Container[str] = (),
+) -> Composed:
+    """Add the residuals of all patches; each asks with the base's own tokens, so that no order matters.
 
     Args:
         patches: The patches, by name.
         side: For each channel one side channel a video, ``None`` where it is absent.
-        chosen: For each sample the names of the patches to use.
+        chosen: For each sample the patches to use, with their weights.
         videos: The videos of a batch, placed in its samples.
+        always: Names of the patches to run even if no sample needs them, because other processes do.
 
     Raises:
         InputError: If there is not one entry a video, or times are needed and missing.
     """
-    placed = list(videos)
+    sums: list[Tensor | None] = [None] * len(videos)
     present: list[set[str]] = [set() for _ in chosen]
-    for name, patch in patches.items():
-        given = entries(side, patch.config.channel, len(placed))
-        given = [entry if name in chosen[video.row] else None for video, entry in zip(placed, given, strict=True)]
-        for video, entry in zip(placed, given, strict=True):
-            if entry is not None and entry.steps:
-                present[video.row].add(name)
-        placed = add_residuals(patch, placed, given)
-    return placed, present
+    idle = []
+    # One order in all processes: what one gathers the weights for, the others must, too.
+    for name, patch in sorted(patches.items()):
+        given = entries(side, patch.config.channel, len(videos))
+        places = [
+            place
+            for place, (video, entry) in enumerate(zip(videos, given, strict=True))
+            if name in chosen[video.row] and entry is not None and entry.steps
+        ]
+        if not places:
+            if name in always:
+                idle.append(run_idle(patch))
+            continue
+        found = residuals(patch, [videos[place] for place in places], [given[place] for place in places])
+        for place, residual in zip(places, found, strict=True):
+            row = videos[place].row
+            present[row].add(name)
+            scaled = residual if chosen[row][name] == 1 else residual * chosen[row][name]
+            before = sums[place]
+            sums[place] = scaled if before is None else before + scaled
+    composed = [
+        video if total is None else replace(video, tokens=video.tokens + total)
+        for video, total in zip(videos, sums, strict=True)
+    ]
+    if idle and composed:
+        # So the tokens need a gradient in every process, whichever patches its batch needs.
+        zero = torch.stack(idle).sum().to(composed[0].tokens)
+        composed[0] = replace(composed[0], tokens=composed[0].tokens + zero)
+        idle = []
+    return Composed(composed, present, idle)
 
 
-def add_residuals(
-    patch: Patch, videos: Sequence[VideoTokens], given: Sequence[SideChannel | None]
-) -> list[VideoTokens]:
-    """Return the videos with one patch's residuals added to their tokens (PAVE, section 3).
+def residuals(patch: Patch, videos: Sequence[VideoTokens], given: Sequence[SideChannel | None]) -> list[Tensor]:
+    """Return one patch's residual (T,S,C) for each video, beside its tokens (PAVE, section 3).
 
     Args:
         patch: The patch.
@@ -120,18 +176,27 @@ def add_residuals(
         InputError: If times are needed and missing.
     """
     config = patch.config
-    if not any(given) and not (patch.training and torch.is_grad_enabled()):
-        return list(videos)
-    residuals = patch(
-        [video.queries(config.query) for video in videos],
-        [entry.to(video.tokens.device) if entry else None for video, entry in zip(videos, given, strict=True)],
+    queries = [video.queries(config.query) for video in videos]
+    # Not always where the base's tokens are: a base may lie on several devices.
+    home = next((weight.device for weight in patch.parameters()), queries[0].device)
+    found = patch(
+        [query.to(home) for query in queries],
+        [entry.to(home) if entry else None for entry in given],
         [_times(video, config) for video in videos],
         [video.grid for video in videos],
     )
-    return [
-        replace(video, tokens=video.tokens + residual.to(video.tokens.dtype))
-        for video, residual in zip(videos, residuals, strict=True)
-    ]
+    return [residual.to(video.tokens) for video, residual in zip(videos, found, strict=True)]
+
+
+def run_idle(patch: Patch) -> Tensor:
+    """Run a patch that no sample of a batch needs, and return exactly 0 with a gradient for each of its weights.
+
+    Data-parallel training waits for every gradient, and sharded weights are gathered by all processes or by none.
+    """
+    home = next((weight.device for weight in patch.parameters()), None)
+    query = torch.zeros(1, 1, patch.config.query_dim, device=home)
+    (residual,) = patch([query], [None], [torch.zeros(1, dtype=torch.float64)], [(1, 1)])
+    return residual.float().sum()
 
 
 def _times(video: VideoTokens, config: PatchConfig) -> Tensor:

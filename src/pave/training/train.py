@@ -113,9 +113,9 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
         raise InputError(_own_words(error)) from error
     seconds = time.monotonic() - started
     curve = loss_curve(trainer.state.log_history)
+    facts = _facts(config, model, reader, [len(samples) for samples in sources], arguments.max_steps, curve)
+    trainer.write_patch(config.out, facts)
     if PartialState().is_main_process:
-        facts = _facts(config, model, reader, [len(samples) for samples in sources], arguments.max_steps, curve)
-        model.save_patch(config.name, config.out, facts)
         run.end()
     PartialState().wait_for_everyone()
     resumed_from = int(checkpoint.name.rsplit("-", 1)[-1]) if checkpoint else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from transformers.trainer_callback import PrinterCallback
 from pave.checkpoint import LORA_FOLDER, LORA_WEIGHTS_FILE, WEIGHTS_FILE
 from pave.errors import InputError
 from pave.model import PaveModel
+from pave.sharding import fill, in_shards
 
 PATCH_FOLDER = "patch"
 STAGING_FOLDER = "staging"
@@ -42,7 +44,7 @@ class PaveTrainer(Trainer):
         options: As in ``transformers.Trainer``.
 
     Raises:
-        InputError: If there is no such patch.
+        InputError: If there is no such patch, or it is not among those that act on the model.
     """
 
     def __init__(
@@ -56,6 +58,8 @@ class PaveTrainer(Trainer):
         **options: Any,
     ) -> None:
         model.set_trainable([name])
+        if name not in model.active_patches:
+            raise InputError(f"patch {name!r} is to be trained but does not act; add it with set_patches")
         self.name = name
         self.rates = {"patch": patch_lr, "norm": patch_lr if norm_lr is None else norm_lr, "lora": lora_lr}
         self.side_dropout = side_dropout
@@ -125,18 +129,29 @@ class PaveTrainer(Trainer):
             for old in checkpoints(run)[:-KEPT_CHECKPOINTS]:
                 shutil.rmtree(old)
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        # Every process is called, since a sharded model would need all of them to gather; this one is whole in each.
-        if not self.args.should_save:
-            return
-        folder = Path(output_dir or self.args.output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.model.save_patch(self.name, folder / PATCH_FOLDER)
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the patch folder into ``output_dir``; every process calls this, the first one writes."""
+        self.write_patch(Path(output_dir or self.args.output_dir) / PATCH_FOLDER)
+
+    def write_patch(self, folder: Path, training: Mapping[str, Any] | None = None) -> None:
+        """Write the patch; every process calls this, since weights may be sharded over them, and the first one writes.
+
+        Args:
+            folder: Where to.
+            training: Facts about its making.
+        """
+        sharded = any(
+            in_shards(weight) for weights in trained_weights(self.model, self.name).values() for weight in weights
+        )
+        if sharded or self.args.should_save:
+            self.model.save_patch(self.name, folder, training)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         folder = Path(resume_from_checkpoint) / PATCH_FOLDER
         if self.name in self.model.patches:
-            self.model.patches[self.name].load_state_dict(load_file(folder / WEIGHTS_FILE))
+            state = load_file(folder / WEIGHTS_FILE)
+            for key, weight in self.model.patches[self.name].state_dict(keep_vars=True).items():
+                fill(weight, state[key])
         if self.name in self.model.lora.specs:
             self.model.lora.load_state(self.name, load_file(folder / LORA_FOLDER / LORA_WEIGHTS_FILE))
 

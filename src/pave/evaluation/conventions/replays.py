@@ -32,10 +32,10 @@ from pave.evaluation.conventions.convention import Metric, Scored
 from pave.evaluation.conventions.java import ptb_tokenise
 from pave.evaluation.conventions.registry import get
 from pave.evaluation.conventions.text import clean_answer
+from pave.media.reference_frames import evenly_numbered
 
 Row = Mapping[str, Any]
 Replay = Callable[[Row], Any]
-from pave.media.reference_frames import evenly_numbered
 
 VIDEO_FRAME_RATE, VIDEO_FRAMES, SHOWN_FRAMES = 10.0, 100, 4
 """The stub video of the subtitle prompt's vector."""

@@ -1,0 +1,44 @@
+"""The benchmark of mixed batches runs and reports what it measured; its times are nobody's promise."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+import pave
+
+
+@pytest.fixture
+def compose(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(Path(pave.__file__).parents[2] / "benchmarks"))
+    return importlib.import_module("compose")
+
+
+def test_runs(compose: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    try:
+        result = compose.main(["--quick", "--bases", "tiny", "--threads", "1", "--out", str(tmp_path / "out.json")])
+    finally:
+        torch.set_num_threads(threads)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
+    assert json.loads((tmp_path / "out.json").read_text()) == result
+    found = result["bases"]["tiny"]
+    assert found["samples"] == 8 and found["patches"] == 4
+    for task in ("prefill", "generate"):
+        assert set(found[task]["median_sec"]) == {"base", "single", "mixed", "in turn"}
+        assert all(len(times) == 2 and min(times) > 0 for times in found[task]["sec"].values())
+
+
+def test_ratios_compare_within_a_round(compose: ModuleType) -> None:
+    rounds = [
+        {"base": 1.0, "single": 1.2, "mixed": 1.2, "in turn": 2.4},
+        {"base": 10.0, "single": 12.0, "mixed": 15.0, "in turn": 20.0},
+    ]
+    ratio = compose.summary(rounds)["ratio"]
+    assert ratio["mixed / single"] == pytest.approx(1.125)
+    assert ratio["mixed / in turn"] == pytest.approx(0.625)
