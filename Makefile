@@ -15,8 +15,8 @@ export TOKENIZERS_PARALLELISM := false
 demo: .venv/installed  ## A tiny Video LLM, before and after it was patched
 	$(BIN)/pave demo
 
-test: .venv/installed  ## The default suite
-	$(BIN)/pytest
+test: .venv/installed  ## The default suite, in two processes of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 check: .venv/installed  ## Lint, format, types
 	$(BIN)/ruff check .

@@ -30,7 +30,7 @@ def _made_small(source: Source, folder: Path) -> Source:
     assert source.make is not None
     small = from_dict(MakeConfig, {**source.make, "out": str(folder / source.path.name), "count": 12, "workers": 1})
     make(small)
-    return replace(source, path=small.out, make=None)
+    return replace(source, path=small.out, make=None, from_step=0)
 
 
 @pytest.mark.parametrize("name", [*PATCHED, *(f"{name}-lora-only" for name in PATCHED)])

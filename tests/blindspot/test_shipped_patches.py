@@ -25,7 +25,7 @@ def test_hear(model: PaveModel, tmp_path: Path) -> None:
     patched = evaluate(model, samples, SETTINGS)
     base = evaluate(model, samples, SETTINGS, base_only=True)
     assert patched.chance is not None
-    assert patched.accuracy >= 0.75
+    assert patched.accuracy >= 0.95
     assert base.accuracy <= patched.chance + 0.12
 
 
@@ -33,6 +33,5 @@ def test_see(model: PaveModel, tmp_path: Path) -> None:
     samples = read_samples(make(MakeConfig("see", 200, 424_243, tmp_path / "see", workers=1)).samples)
     patched = evaluate(model, samples, SETTINGS)
     base = evaluate(model, samples, SETTINGS, base_only=True)
-    assert base.accuracy >= 0.9
-    # Over 1,000 questions it loses 4.5 points (docs/blindspot.md).
-    assert patched.accuracy >= base.accuracy - 0.09
+    assert base.accuracy >= 0.95
+    assert patched.accuracy >= base.accuracy - 0.02
