@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,8 @@ def prepare(model: PaveModel, batch: Batch, inputs: dict[str, Any]) -> Call:
         videos = model.encode_videos(inputs, batch.video_times_sec)
     placed = model.family.place(videos, inputs["input_ids"], model.layout, inputs)
     composed = apply_patches(needed, side, chosen, placed, always)
-    with awake(model.base.base_model):
+    has_images = inputs.get("pixel_values") is not None
+    with awake(model.base.base_model) if has_images else nullcontext():
         rest = model.family.hand_over(model.base, inputs, composed.videos, model.layout)
     return Call(rest, _loras(model, chosen, composed.present), composed.idle)
 
