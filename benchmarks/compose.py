@@ -11,7 +11,6 @@ output is the result as JSON. ``single`` is the measure of ``mixed``: as many sa
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from overhead import BASES, Setting, encode_one, random_base, setting_of, stock_beside, timed
+from overhead import BASES, Setting, encode_one, random_base, run_benchmark, stock_beside, timed
 
 from pave import PaveModel
-from pave.cli.quiet import quieten
-from pave.files import write_whole
-from pave.training.facts import versions
 
 VARIANTS = ("base", "single", "mixed", "in turn")
 RATIOS = (("mixed", "single"), ("mixed", "in turn"), ("mixed", "base"), ("single", "base"))
@@ -44,24 +40,7 @@ class Work:
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Measure, print a table and the result as JSON, and return it."""
-    options = _options(arguments)
-    quieten()
-    torch.set_num_threads(options.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    result = {
-        "benchmark": "compose",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "threads": options.threads,
-        "versions": versions(),
-        "bar": BAR,
-        "bases": {name: measure(name, setting_of(name, options, device), device) for name in options.bases},
-    }
-    for name, found in result["bases"].items():
-        _print(name, found)
-    if options.out is not None:
-        write_whole(options.out, json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result))
-    return result
+    return run_benchmark("compose", _options(arguments), measure, _print, bar=BAR)
 
 
 def measure(name: str, setting: Setting, device: torch.device) -> dict[str, Any]:

@@ -61,19 +61,38 @@ class Batch:
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Measure, print a table and the result as JSON, and return it."""
-    options = _options(arguments)
+    return run_benchmark("overhead", _options(arguments), measure, _print)
+
+
+def run_benchmark(
+    benchmark: str,
+    options: argparse.Namespace,
+    measure_one: Callable[[str, Setting, torch.device], dict[str, Any]],
+    print_one: Callable[[str, dict[str, Any]], None],
+    **facts: Any,
+) -> dict[str, Any]:
+    """Measure the bases that were asked for, print each and the result as JSON, and return it.
+
+    Args:
+        benchmark: Its name.
+        options: Bases, threads and output file, and what :func:`setting_of` needs.
+        measure_one: From a base's name, setting and device to what was found.
+        print_one: Prints what was found.
+        facts: What else belongs into the result.
+    """
     quieten()
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     result = {
-        "benchmark": "overhead",
+        "benchmark": benchmark,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": options.threads,
         "versions": versions(),
-        "bases": {name: measure(name, setting_of(name, options, device), device) for name in options.bases},
+        **facts,
+        "bases": {name: measure_one(name, setting_of(name, options, device), device) for name in options.bases},
     }
     for name, found in result["bases"].items():
-        _print(name, found)
+        print_one(name, found)
     if options.out is not None:
         write_whole(options.out, json.dumps(result, indent=2) + "\n")
     print(json.dumps(result))

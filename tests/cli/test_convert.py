@@ -5,36 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from pave.checkpoint import read_spec
-from pave.cli import main
 from pave.cli.convert import COMMANDS
+from tests.cli import calls
 from tests.convert.checkpoints import NAME, PATCH_FILE, Intruder, write_checkpoint, write_two, zipped
 from tests.convert.golden import BASE, GOLDEN
 from tests.tiny import base_folder
 
-
-def call(*arguments: object) -> int:
-    return main(["convert", *map(str, arguments)])
-
-
-def result(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
-    assert call(*arguments, "--json") == 0
-    loaded: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
-    return loaded
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    assert call(*arguments) == 2
-    captured = capsys.readouterr()
-    (line,) = captured.err.strip().splitlines()
-    assert captured.out == "" and line.startswith("pave: ")
-    return line
+call = partial(calls.call, "convert")
+result = partial(calls.result, "convert")
+refused = partial(calls.refused, "convert")
 
 
 @pytest.fixture(scope="module")

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pave.cli import main
+from tests.cli import calls
 from tests.evaluation.benchmarks.raw_files import avqa, avsd, blindspot, music_avqa
 
-
-def call(*arguments: object) -> int:
-    return main(["data", *map(str, arguments)])
-
-
-def result(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
-    assert call(*arguments, "--json") == 0
-    loaded: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
-    return loaded
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    assert call(*arguments) == 2
-    captured = capsys.readouterr()
-    (line,) = captured.err.strip().splitlines()
-    assert captured.out == "" and line.startswith("pave: ")
-    return line
+call = partial(calls.call, "data")
+result = partial(calls.result, "data")
+refused = partial(calls.refused, "data")
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:

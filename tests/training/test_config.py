@@ -23,6 +23,10 @@ def test_name_is_the_channel() -> None:
     assert make(patch=None, preprocessing=Preprocessing(8)).name == "lora_only"
 
 
+def test_a_decay_that_is_not_asked_for_does_not_limit_the_warmup() -> None:
+    assert make(scheduler="cosine", warmup=0.9).warmup == 0.9
+
+
 def test_reads_what_a_file_would_hold() -> None:
     data = {
         "base": "blindspot",
@@ -48,7 +52,11 @@ def test_reads_what_a_file_would_hold() -> None:
         ({"lora_lr": float("nan")}, "lora_lr is nan; it must be above 0"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0; it must be 0 or more"),
         ({"side_dropout": 1.0}, "side_dropout is 1.0; it must be from 0 up to, not including, 1"),
-        ({"warmup": 0.5, "decay": 0.6}, "decay is 0.6; it must be above 0, and with warmup at most 1"),
+        ({"decay": 0.0}, "decay is 0.0; it must be above 0"),
+        (
+            {"scheduler": "warmup_stable_decay", "warmup": 0.5, "decay": 0.6},
+            "decay is 0.6; it must be above 0, and with warmup at most 1",
+        ),
         ({"data": (Source(Path("set"), from_step=2),)}, "every data source has a from_step"),
         ({"steps": 0}, "steps is 0; it must be at least 1, or null to count in epochs"),
         ({"precision": "fp8"}, "precision is 'fp8'; choose from 'fp32', 'bf16', 'fp16'"),

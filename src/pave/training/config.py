@@ -127,7 +127,8 @@ class TrainConfig:
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("warmup", "side_dropout"):
             self._check(name, 0 <= getattr(self, name) < 1, "from 0 up to, not including, 1")
-        self._check("decay", 0 < self.decay <= 1 - self.warmup, "above 0, and with warmup at most 1")
+        room = 1 - self.warmup if self.scheduler == "warmup_stable_decay" else 1
+        self._check("decay", 0 < self.decay <= room, "above 0, and with warmup at most 1")
         self._check("steps", self.steps is None or self.steps >= 1, "at least 1, or null to count in epochs")
         if self.patch is not None and self.preprocessing.encoder is None:
             raise InputError(f"train: preprocessing.encoder is missing; say what makes channel {self.patch.channel!r}")
