@@ -38,7 +38,7 @@ def parse(target: Callable[..., Any], command: str, arguments: Sequence[str], po
         parser.add_function_arguments(target, as_group=False)
     try:
         settings = parser.instantiate(parser.parse_args(arguments))
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         _check_files(target, arguments)
         raise InputError(f"{command}: {_shorten(str(error), parser)}; see {command} --help") from None
     settings.pop("config", None)
