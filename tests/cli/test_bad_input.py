@@ -273,3 +273,19 @@ class TestCommands:
             capsys, "blindspot", "make", "--track", "heer", "--count", 4, "--seed", 1, "--out", tmp_path / "s"
         )
         assert "did you mean 'hear'" in line and not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("extra", [(), ("--patch.layers", "0")])
+def test_a_value_out_of_range_inside_a_settings_file(
+    extra: tuple[str, ...], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "run.yaml"
+    scale = "1.0" if extra else ".nan"
+    settings.write_text(
+        f"base: blindspot\nout: {tmp_path / 'out'}\ndata: [{{path: {data}}}]\n"
+        f"patch: {{channel: audio, side_dim: 8, side_scale: {scale}}}\n"
+        "preprocessing: {frames: 8, encoder: {type: log_mel}}\n"
+    )
+    line = refused(capsys, "train", settings, *extra)
+    assert ("layers is 0; it must be at least 1" if extra else "side_scale is nan; it must be above 0") in line
+    assert not (tmp_path / "out").exists()
