@@ -30,6 +30,7 @@ ORDER = [
     {"convert"},
     {"blindspot"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # PaveModel's own methods open and write patch folders; they import checkpoint when they are called.
@@ -99,6 +100,11 @@ def test_light_without_heavy_packages(statement: str) -> None:
     code = f"import sys; {statement}; print('loaded:', [name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_runs_as_a_module() -> None:
+    run = subprocess.run([sys.executable, "-m", "pave", "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == pave.__version__
 
 
 def test_import_takes_less_than_a_second() -> None:
