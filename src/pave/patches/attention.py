@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pave.patches.positions import Rotation, rotate
-from pave.patches.ragged import Group, Layout
+from pave.patches.ragged import Group, Layout, part_of
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ def tie(tensor: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:
         return tensor
     nothing = [parameter[:0].sum() for parameter in parameters if parameter.requires_grad]
     return tensor + torch.stack(nothing).sum().to(tensor.dtype) if nothing else tensor
+
+
+def add(tokens: Tensor, update: Tensor) -> Tensor:
+    """Return the sum; in place if no gradient asks for what the tokens were, which halves what a layer holds."""
+    return tokens + update if torch.is_grad_enabled() else tokens.add_(update)
 
 
 class AlignedCrossAttention(nn.Module):
@@ -51,7 +56,7 @@ class AlignedCrossAttention(nn.Module):
         """Return query tokens plus what they read (tokens, hidden).
 
         Args:
-            tokens: Query tokens in the layout's order (tokens, hidden).
+            tokens: Query tokens in the layout's order (tokens, hidden); changed in place where no gradient is kept.
             memory: All side tokens (side tokens, memory).
             layout: Which tokens attend to which.
             rotations: Rotary positions, if any.
@@ -61,7 +66,9 @@ class AlignedCrossAttention(nn.Module):
         else:
             keys, values = self._keys_and_values(memory, rotations)
         updated = [self._attend(tokens, keys, values, group, rotations) for group in layout.groups]
-        return updated[0] if len(updated) == 1 else torch.cat(updated)
+        if len(updated) == 1:
+            return updated[0]
+        return torch.cat(updated) if torch.is_grad_enabled() else tokens
 
     def weights(self, tokens: Tensor, memory: Tensor, group: Group, rotations: Rotations | None) -> Tensor:
         """Return the attention (R, side width) of a group without padded queries, a mean over heads and tokens."""
@@ -89,7 +96,7 @@ class AlignedCrossAttention(nn.Module):
     def _attend(
         self, tokens: Tensor, keys: Tensor | None, values: Tensor, group: Group, rotations: Rotations | None
     ) -> Tensor:
-        part = tokens[group.tokens]
+        part = part_of(tokens, group.tokens)
         if keys is None or group.single:
             return _add_single(part, group.gather(values).flatten(1), group)
         queries = self._queries(tokens, group, rotations)
@@ -99,11 +106,11 @@ class AlignedCrossAttention(nn.Module):
             queries, chosen_keys.transpose(1, 2), chosen_values.transpose(1, 2), attn_mask=group.mask
         )
         flat = read.transpose(1, 2).reshape(-1, part.shape[1])
-        return part + (flat if group.kept is None else flat.index_select(0, group.kept))
+        return add(part, flat if group.kept is None else flat.index_select(0, group.kept))
 
     def _queries(self, tokens: Tensor, group: Group, rotations: Rotations | None) -> Tensor:
         """Return the projected queries of a group (R, heads, query width, head width)."""
-        queries = self._split(self.query(tokens[group.tokens]))
+        queries = self._split(self.query(part_of(tokens, group.tokens)))
         if rotations is not None:
             queries = rotate(queries, rotations.queries.part(group.tokens))
         if group.padding is not None:
@@ -114,8 +121,8 @@ class AlignedCrossAttention(nn.Module):
 def _add_single(tokens: Tensor, values: Tensor, group: Group) -> Tensor:
     """Add the one value of each row (R, hidden) to all tokens of the row."""
     if group.row_of_token is not None:
-        return tokens + values.index_select(0, group.row_of_token)
-    return (tokens.view(len(values), -1, values.shape[1]) + values.unsqueeze(1)).flatten(0, 1)
+        return add(tokens, values.index_select(0, group.row_of_token))
+    return add(tokens.view(len(values), -1, values.shape[1]), values.unsqueeze(1)).flatten(0, 1)
 
 
 class FeedForward(nn.Module):
@@ -130,7 +137,7 @@ class FeedForward(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return tokens (tokens, hidden) plus their update."""
         update: Tensor = self.down(F.gelu(self.up(self.norm(tokens))))
-        return tokens + update
+        return add(tokens, update)
 
 
 class Layer(nn.Module):

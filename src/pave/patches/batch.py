@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import TypeVar
@@ -44,6 +44,13 @@ class Video:
     def tokens(self) -> int:
         """Number of query tokens, T times S."""
         return self.queries.shape[0] * self.queries.shape[1]
+
+    @property
+    def timing(self) -> Hashable:
+        """All that the plan of a video with a side channel depends on: sizes, grids and times."""
+        side = self.channel
+        sides = (side.steps, side.tokens, side.grid, side.times_sec.numpy().tobytes())
+        return (*self.queries.shape[:2], self.grid, self.times_sec.tobytes(), *sides)
 
     @property
     def extent(self) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -18,9 +19,27 @@ from pave.patches.plan import Plan, align, plan
 from pave.patches.ragged import Layout
 from pave.types import SideChannel
 
-TOKENS_AT_ONCE = 8192
+TOKENS_AT_ONCE = 3072
 """Tokens of whole videos, or of their side channels, that go through together: what is small in one piece, the rest in
 bounded memory."""
+
+TOKENS_TO_JOIN = 1024
+"""Tokens of small features that are copied together for one product; the copy is kept for the gradient."""
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Videos after the layers.
+
+    Args:
+        videos: Videos that went through together; every one has a side channel.
+        tokens: What the layers made of their active query tokens (active tokens, hidden), in the batch's order.
+        layout: Which tokens those are.
+    """
+
+    videos: list[Video]
+    tokens: Tensor
+    layout: Layout
 
 
 class Patch(nn.Module, ABC):
@@ -143,11 +162,14 @@ class CrossAttentionPatch(Patch):
     ) -> list[Tensor]:
         """See :meth:`Patch.forward`."""
         videos = check_batch(self.config, queries, sides, query_times_sec, query_grids)
-        return [
-            residual
-            for run in pack(videos, lambda video: video.extent, TOKENS_AT_ONCE)
-            for residual in self._residuals(run)
-        ]
+        present = [video for video in videos if video.side is not None]
+        runs = list(pack(present, lambda video: video.extent, TOKENS_AT_ONCE))
+        fused = [self._fuse(run, made) for run, made in zip(runs, self._plans(runs), strict=True)]
+        # Twice, since the output layers are twice as wide as the others.
+        outputs = pack(fused, lambda run: 2 * len(run.tokens), TOKENS_AT_ONCE)
+        residuals = iter([residual for part in outputs for residual in self._residuals(part)])
+        unused = [] if present else list(self.parameters())
+        return [self._zeros(video, unused) if video.side is None else next(residuals) for video in videos]
 
     def attention_maps(
         self,
@@ -182,30 +204,41 @@ class CrossAttentionPatch(Patch):
         outputs = 2 * queries * (hidden + config.token_dim) * hidden
         return 2 * (config.layers * layer * hidden + inputs + outputs)
 
-    @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator, no-untyped-call]
-    def _residuals(self, videos: list[Video]) -> list[Tensor]:
-        present = [video for video in videos if video.side is not None]
-        fused = iter(self._fuse(present)) if present else iter(())
-        unused = [] if present else list(self.parameters())
-        return [self._zeros(video, unused) if video.side is None else next(fused) for video in videos]
-
     def _zeros(self, video: Video, unused: list[nn.Parameter]) -> Tensor:
         """Return the residual of a video without a side channel, tied to parameters that the batch does not use."""
         shape = (*video.queries.shape[:2], self.config.token_dim)
         return tie(video.queries.new_zeros(shape), unused)
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _plans(self, runs: list[list[Video]]) -> list[Plan]:
+        """Return the plan of each run; runs of equal sizes and times share one."""
+        made: dict[Hashable, Plan] = {}
+        keys = [tuple(video.timing for video in run) for run in runs]
+        for key, run in zip(keys, runs, strict=True):
+            if key not in made:
+                made[key] = plan(self.config, run, self.query_projection.weight)
+        return [made[key] for key in keys]
+
     @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator, no-untyped-call]
-    def _fuse(self, videos: list[Video]) -> list[Tensor]:
-        """Return the residuals of videos that all have a side channel."""
-        made = plan(self.config, videos, self.query_projection.weight)
+    def _fuse(self, videos: list[Video], made: Plan) -> Fused:
+        """Send videos that all have a side channel through the layers."""
         tokens, memory = self._queries(videos, made), self._memory(videos, made)
         for layer in self.layers:
             tokens = layer(tokens, memory, made.layout, made.rotations)
         if made.layout.restore is not None:
             tokens = tokens.index_select(0, made.layout.restore)
-        residual = _spread(self.norm(self.output(tokens)), made.layout)
-        parts = zip(torch.split(residual, [video.tokens for video in videos]), videos, strict=True)
-        return [part.view(*video.queries.shape[:2], -1).to(video.queries) for part, video in parts]
+        return Fused(videos, tokens, made.layout)
+
+    @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator, no-untyped-call]
+    def _residuals(self, runs: list[Fused]) -> list[Tensor]:
+        """Return the residuals of all videos of the runs."""
+        mapped = self.norm(self.output(concatenate([run.tokens for run in runs])))
+        residuals = []
+        for run, part in zip(runs, mapped.split([len(run.tokens) for run in runs]), strict=True):
+            spread = _spread(part, run.layout).split([video.tokens for video in run.videos])
+            for video, residual in zip(run.videos, spread, strict=True):
+                residuals.append(residual.view(*video.queries.shape[:2], -1).to(video.queries))
+        return residuals
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _queries(self, videos: list[Video], made: Plan) -> Tensor:
@@ -248,7 +281,7 @@ def project(linear: nn.Linear, features: list[Tensor]) -> Tensor:
     the output.
     """
     flat = [feature.flatten(0, 1).to(linear.weight) for feature in features]
-    runs = pack(flat, len, TOKENS_AT_ONCE)
+    runs = pack(flat, len, TOKENS_TO_JOIN)
     return concatenate([linear(concatenate(run)) for run in runs])
 
 

@@ -77,7 +77,7 @@ class Group:
 
     def gather(self, side: Tensor) -> Tensor:
         """Return the side tokens (side tokens, ...) of each row as (R, side width, ...)."""
-        picked = side[self.side] if isinstance(self.side, slice) else side.index_select(0, self.side)
+        picked = part_of(side, self.side) if isinstance(self.side, slice) else side.index_select(0, self.side)
         return picked.view(len(self.rows), self.side_width, *side.shape[1:])
 
 
@@ -103,6 +103,11 @@ class Layout:
     def single(self) -> bool:
         """Whether no window holds more than one side token."""
         return all(group.single for group in self.groups)
+
+
+def part_of(tokens: Tensor, part: slice) -> Tensor:
+    """Return a part of the tokens (tokens, ...); all of them as they are, since a slice costs a copy of the gradient."""
+    return tokens if part.stop - part.start == len(tokens) else tokens[part]
 
 
 def lay_out(rows: Rows, hidden_dim: int, device: torch.device) -> Layout:
