@@ -88,7 +88,7 @@ class TrainConfig:
         store: Folder of a feature store that video tokens and side channels are read from, and what is missing is
             added to; ``None`` to compute them.
         side_dropout: Chance with which a side channel is left out of a sample.
-        workers: Processes that read media while the model trains; none where everything is cached.
+        workers: Processes that read media while the model trains; or threads that do so before, where all is cached.
         save_every: Steps between checkpoints.
         log_every: Steps between entries of the loss curve.
 

@@ -214,7 +214,8 @@ def _dataset(
     if config.cache_video_tokens:
         dataset.cache = MediaCache()
         limit_gb = config.cache_limit_gb
-        fill_cache(dataset.cache, model, processor, reader, samples, config.batch_size, limit_gb, videos)
+        threads = config.workers
+        fill_cache(dataset.cache, model, processor, reader, samples, config.batch_size, limit_gb, videos, threads)
     elif videos is not None:
         dataset.cache = fill_store(model, processor, reader, samples, config.batch_size, videos)
     if reader.store is not None:
