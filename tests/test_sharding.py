@@ -16,7 +16,7 @@ from torch import nn
 
 from pave import PaveModel
 from pave.sharding import is_sharded
-from pave.training.trainer import PATCH_FOLDER
+from pave.training.trainer import PATCHES_FOLDER
 from tests.batches import logits
 from tests.composed import channel_batch, composed, only
 from tests.tiny import FAMILIES
@@ -84,7 +84,7 @@ def test_the_trainer_saves_it_so(stage: ThirdStage, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
     trainer.save_model(str(tmp_path / "found"))
     for file in ("patch.safetensors", "lora/adapter_model.safetensors"):
-        found, wanted = (tmp_path / name / PATCH_FOLDER / file for name in ("found", "wanted"))
+        found, wanted = (tmp_path / name / PATCHES_FOLDER / "audio" / file for name in ("found", "wanted"))
         assert found.read_bytes() == wanted.read_bytes()
 
 

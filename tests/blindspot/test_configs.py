@@ -13,6 +13,7 @@ from pave.blindspot.tracks import TRACKS
 from pave.checkpoint import read_spec
 from pave.cli.arguments import parse
 from pave.config import from_dict
+from pave.model import PaveModel
 from pave.training.config import Source, TrainConfig
 from pave.training.train import train
 
@@ -58,6 +59,19 @@ def test_the_control_has_the_same_data_and_lora(name: str) -> None:
     same = {"patch": patched.patch, "preprocessing": patched.preprocessing, "out": patched.out}
     rates = {name: getattr(patched, name) for name in ("patch_lr", "norm_lr", "side_dropout")}
     assert replace(control, **same, **rates) == patched
+
+
+def test_the_run_of_all_channels_has_the_patches_and_data_of_the_single_ones(tmp_path: Path) -> None:
+    together, single = _config("together"), {name: _config(name) for name in PATCHED}
+    assert together.parts == {name: (single[name].patch, single[name].preprocessing) for name in sorted(PATCHED)}
+    made = {source.path: source.make for config in single.values() for source in config.data}
+    assert all(made[source.path] == source.make for source in together.data)
+    data = tuple(_made_small(source, tmp_path) for source in together.data)
+    train(replace(together, data=data, out=tmp_path / "out", steps=1, batch_size=20, log_every=1))
+    model = PaveModel.from_base(together.base)
+    for name in PATCHED:
+        assert model.load_patch(tmp_path / "out" / name) == single[name].channels[0]
+    assert len({spec.lora for spec in model.specs.values()}) == 1
 
 
 def test_no_two_training_sets_share_a_seed_and_track() -> None:

@@ -35,7 +35,7 @@ def test_no_two_things_share_a_colour(layout: str) -> None:
         assert len(set(colours)) == len(colours)
 
 
-@pytest.mark.parametrize("layout", ["turns", "lit", "blinking", "blinking_apart", "hidden_turns"])
+@pytest.mark.parametrize("layout", ["turns", "lit", "blinking", "blinking_apart", "hidden_turns", "hidden_in_place"])
 def test_exactly_one_thing_is_there_at_any_time_for_two_seconds_or_more(layout: str) -> None:
     for scene in _scenes(layout):
         for time in np.arange(0, DURATION_SEC, 0.25):
@@ -102,8 +102,9 @@ def test_walled_hides_one_to_three_things_equally_often(layout: str) -> None:
     assert (counts[1:] > 0.2 * counts.sum()).all()
 
 
-def test_what_takes_turns_behind_a_wall_is_never_seen() -> None:
-    for scene in _scenes("hidden_turns"):
+@pytest.mark.parametrize("layout", ["hidden_turns", "hidden_in_place"])
+def test_what_takes_turns_behind_a_wall_is_never_seen(layout: str) -> None:
+    for scene in _scenes(layout):
         assert len(hidden(scene)) == len(scene.solids)
         assert sightings(scene) == []
 

@@ -93,7 +93,9 @@ def test_a_flash_tints_the_frames_it_is_on_in_and_no_other() -> None:
 
 def test_what_a_wall_hides_changes_no_pixel_of_the_main_camera_and_shows_in_another() -> None:
     for seed in range(24):
-        scene = draw(("walled", "walled_in_rows", "hidden_turns")[seed % 3], np.random.default_rng(seed))
+        scene = draw(
+            ("walled", "walled_in_rows", "hidden_turns", "hidden_in_place")[seed % 4], np.random.default_rng(seed)
+        )
         concealed = hidden(scene)
         shown = tuple(s for s in scene.solids if s not in concealed)
         without = replace(scene, solids=shown)

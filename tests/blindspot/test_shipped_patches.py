@@ -48,3 +48,15 @@ def test_what_the_frames_show_is_still_seen(model: PaveModel, track: str, tmp_pa
     base = evaluate(model, samples, SETTINGS, base_only=True)
     assert base.accuracy >= 0.95
     assert patched.accuracy >= base.accuracy - 0.02
+
+
+def test_two_that_were_trained_apart_answer_together_what_neither_does_alone(tmp_path: Path) -> None:
+    samples = made("both", 424_244, tmp_path / "both")
+    model = PaveModel.from_pretrained("hear")
+    model.load_patch("views")
+    together = evaluate(model, samples, SETTINGS)
+    assert together.chance is not None
+    assert together.accuracy >= 0.78
+    for name in TRACKS["both"].channels:
+        model.set_patches([name])
+        assert evaluate(model, samples, SETTINGS).accuracy <= together.chance + 0.12

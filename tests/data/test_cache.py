@@ -44,6 +44,19 @@ def test_results_are_bit_equal(case: Case) -> None:
         assert torch.equal(model(**anew).loss, model(**kept).loss)
 
 
+def test_threads_change_no_bit_and_no_order(case: Case) -> None:
+    model, processor, reader, samples = case
+    caches = [MediaCache(), MediaCache()]
+    for cache, threads in zip(caches, (0, 3), strict=True):
+        fill_cache(cache, model, processor, reader, samples, 2, 1.0, threads=threads)
+    one, other = caches
+    assert list(one.videos) == list(other.videos) and list(one.side) == list(other.side)
+    for path, (_, tokens) in one.videos.items():
+        assert torch.equal(tokens.tokens, other.videos[path][1].tokens)
+    for key, signal in one.side.items():
+        assert torch.equal(signal.values, other.side[key].values)
+
+
 def test_each_file_is_computed_once(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     model, processor, reader, samples = case
     cache = MediaCache()
@@ -64,12 +77,15 @@ def test_cache_that_would_not_fit_is_refused_early(case: Case) -> None:
     assert len(cache.videos) < 4
 
 
-def test_files_without_the_signal_are_absent_and_counted(case: Case, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("threads", [0, 2])
+def test_files_without_the_signal_are_absent_and_counted(
+    case: Case, threads: int, caplog: pytest.LogCaptureFixture
+) -> None:
     model, processor, reader, samples = case
     samples = [replace(sample, side={"audio": Path(f"silent-{index % 2}")}) for index, sample in enumerate(samples)]
     cache = MediaCache()
     with caplog.at_level(logging.WARNING, "pave"):
-        fill_cache(cache, model, processor, reader, samples, 3, 1.0)
+        fill_cache(cache, model, processor, reader, samples, 3, 1.0, threads=threads)
     assert SampleDataset(samples, processor, reader, answer=True, cache=cache)[0].side == {"audio": None}
     said = [record.getMessage() for record in caplog.records]
     assert said == ["silent-0: holds no audio; such samples run without that channel", "2 of 2 files hold no audio"]

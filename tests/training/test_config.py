@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 
 from pave.config import LoraSpec, Preprocessing, from_dict
 from pave.errors import InputError
-from pave.training.config import Source, TrainConfig
+from pave.training.config import PatchTask, Source, TrainConfig
 from tests.tiny import PATCH, PREPROCESSING
+
+SEVERAL = {"measure": "depth", "hear": "audio"}
 
 
 def make(**fields: Any) -> TrainConfig:
@@ -18,9 +21,38 @@ def make(**fields: Any) -> TrainConfig:
     return TrainConfig(base="base", out=Path("out"), **settings)
 
 
-def test_name_is_the_channel() -> None:
-    assert make().name == "audio"
-    assert make(patch=None, preprocessing=Preprocessing(8)).name == "lora_only"
+def make_several(**fields: Any) -> TrainConfig:
+    tasks = {name: PatchTask(replace(PATCH, channel=channel), {"type": "x"}) for name, channel in SEVERAL.items()}
+    return make(**{"patch": None, "patches": tasks, "preprocessing": Preprocessing(8), **fields})
+
+
+def test_a_single_patch_is_named_like_its_channel() -> None:
+    assert make().parts == {"audio": (PATCH, PREPROCESSING)} and make().channels == ["audio"]
+    alone = make(patch=None, preprocessing=Preprocessing(8))
+    assert alone.parts == {"lora_only": (None, Preprocessing(8))} and alone.channels == []
+
+
+def test_several_patches_have_names_of_their_own_and_one_order() -> None:
+    config = make_several()
+    assert list(config.parts) == ["hear", "measure"] and config.channels == ["audio", "depth"]
+    assert config.parts["hear"][1] == Preprocessing(8, {"type": "x"})
+    assert [config.folder(name) for name in config.parts] == [Path("hear"), Path("measure")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"patches": {}}, "patches is empty"),
+        ({"patch": PATCH}, "patch and patches are both given"),
+        ({"start": "hear"}, "start and patches are both given"),
+        ({"preprocessing": PREPROCESSING}, "preprocessing.encoder is for a single patch"),
+        ({"patches": {name: PatchTask(PATCH, {}) for name in ("a", "b")}}, "'a' and 'b' both read channel 'audio'"),
+        ({"data": (Source(Path("set"), channels=("audio", "vewis")),)}, "set: no patch reads channel 'vewis'"),
+    ],
+)
+def test_several_patches_that_cannot_be_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_several(**fields)
 
 
 def test_a_decay_that_is_not_asked_for_does_not_limit_the_warmup() -> None:

@@ -101,17 +101,17 @@ def test_killed_run_resumes_exactly(tmp_path: Path) -> None:
 def interrupt(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Leave a run as a crash just before its end would, and return its state folder."""
     with monkeypatch.context() as patch:
-        patch.setattr("pave.model.PaveModel.save_patch", _save_unless(config.out))
+        patch.setattr("pave.model.PaveModel.save_patch", _save_unless(Run(config).result))
         with pytest.raises(KeyboardInterrupt):
             train(config)
     return Run(config).folder
 
 
-def _save_unless(out: Path):
+def _save_unless(result: Path):
     from pave.attach import save_patch
 
     def save(model, name, folder, training=None):
-        if folder == out:
+        if folder == result:
             raise KeyboardInterrupt
         save_patch(model, name, folder, training or {})
 
@@ -151,8 +151,14 @@ def test_checkpoint_holds_nothing_of_the_base(tmp_path: Path, monkeypatch: pytes
     config = make_config(tmp_path, "out", steps=2, save_every=2)
     folder = interrupt(config, monkeypatch)
     files = {str(path.relative_to(folder / "checkpoint-2")) for path in (folder / "checkpoint-2").rglob("*")}
-    assert {"patch/patch.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"} <= files
-    trained = sum(value.numel() for value in weights(folder / "checkpoint-2" / "patch").values())
+    assert {
+        "patches/audio/patch.safetensors",
+        "optimizer.pt",
+        "scheduler.pt",
+        "rng_state.pth",
+        "trainer_state.json",
+    } <= files
+    trained = sum(value.numel() for value in weights(folder / "checkpoint-2" / "patches" / "audio").values())
     tensors = [load_file(folder / "checkpoint-2" / path) for path in files if path.endswith(".safetensors")]
     saved = sum(value.numel() for state in tensors for value in state.values())
     assert saved == trained < 20_000

@@ -202,7 +202,7 @@ def test_bad_input_leaves_nothing(tmp_path: Path) -> None:
     config = make_config(tmp_path)
     wrong_width = replace(PATCH, side_dim=7)
     refused(
-        replace(config, patch=wrong_width), "side_dim is 7, but its encoder makes .* of width 6; write side_dim: 6"
+        replace(config, patch=wrong_width), "side_dim is 7, but the encoder of channel 'audio' makes .* of width 6"
     )
     refused(replace(config, base="nowhere"), "unknown base 'nowhere'")
     refused(replace(config, data=(Source(tmp_path / "none"),)), "none: no such file")

@@ -19,7 +19,7 @@ from tests.tiny import PATCH, patched, side_channel
 def make_trainer(folder: Path, **fields: Any) -> PaveTrainer:
     arguments = TrainingArguments(str(folder), report_to="none", weight_decay=0.1, disable_tqdm=True, use_cpu=True)
     model = fields.pop("model", None) or patched("llava_onevision")
-    settings = {"name": "audio", "patch_lr": 1e-3, "lora_lr": 2e-4, "args": arguments, **fields}
+    settings = {"names": ["audio"], "patch_lr": 1e-3, "lora_lr": 2e-4, "args": arguments, **fields}
     return PaveTrainer(model, **settings)
 
 
@@ -49,7 +49,7 @@ def test_a_rate_for_a_norm_that_is_not_there_is_refused(tmp_path: Path) -> None:
     model = patched("llava_onevision")
     model.add_patch("lora_only", None, LoraSpec(r=2))
     with pytest.raises(InputError, match="norm_lr is 0.03, but 'lora_only' has no final norm"):
-        make_trainer(tmp_path, model=model, name="lora_only", norm_lr=3e-2)
+        make_trainer(tmp_path, model=model, names=["lora_only"], norm_lr=3e-2)
 
 
 def test_only_the_named_patch_is_trained(tmp_path: Path) -> None:
@@ -59,20 +59,20 @@ def test_only_the_named_patch_is_trained(tmp_path: Path) -> None:
     assert not any(weight.requires_grad for weight in model.patches["other"].parameters())
     assert all(weight.requires_grad for weight in model.patches["audio"].parameters())
     with pytest.raises(InputError, match="no patch 'audoi'"):
-        make_trainer(tmp_path, model=model, name="audoi")
+        make_trainer(tmp_path, model=model, names=["audoi"])
 
 
 def test_a_trained_base_is_noticed() -> None:
     model = patched("llava_onevision")
-    check_trainable(model, "audio")
+    check_trainable(model, ["audio"])
     weight = next(model.base.parameters())
     weight.requires_grad_(True)
-    with pytest.raises(RuntimeError, match="is trained, but exactly patch 'audio'"):
-        check_trainable(model, "audio")
+    with pytest.raises(RuntimeError, match="is trained, but exactly 'audio'"):
+        check_trainable(model, ["audio"])
     weight.requires_grad_(False)
     next(model.patches.parameters()).requires_grad_(False)
     with pytest.raises(RuntimeError, match="is frozen"):
-        check_trainable(model, "audio")
+        check_trainable(model, ["audio"])
 
 
 def test_side_channels_are_dropped_at_their_rate_and_the_same_each_time(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_only_the_process_that_saves_writes_the_patch(tmp_path: Path, monkeypatc
         trainer.save_model(str(tmp_path / "second"))
     assert not (tmp_path / "second").exists()
     trainer.save_model(str(tmp_path / "first"))
-    assert (tmp_path / "first" / "patch" / "patch.safetensors").is_file()
+    assert (tmp_path / "first" / "patches" / "audio" / "patch.safetensors").is_file()
 
 
 def test_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ from pave.files import whole_folder
 
 logger = logging.getLogger(__name__)
 
-MADE_TRACKS = ("see", "hear", "depth", "views", "blink")
 CHANNELS = ("audio", "depth", "views", "frames")
 SET_FILE = "set.json"
 """How a set was made, in its folder."""
@@ -51,9 +50,9 @@ class MakeConfig:
     channels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.track not in MADE_TRACKS:
-            known = ", ".join(MADE_TRACKS)
-            raise InputError(f"unknown track {self.track!r}; known: {known}{nearest(self.track, MADE_TRACKS)}")
+        if self.track not in TRACKS:
+            known = ", ".join(TRACKS)
+            raise InputError(f"unknown track {self.track!r}; known: {known}{nearest(self.track, TRACKS)}")
         for name, least in (("count", 1), ("seed", 0), ("workers", 1), ("questions_per_clip", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}; write {least} or more")

@@ -168,19 +168,29 @@ def blinking_apart(rng: np.random.Generator) -> Scene:
     return _blinking(rng, np.arange(DURATION_SEC), lambda: rng.choice(_BESIDE_SAMPLED_SEC))
 
 
-def hidden_turns(rng: np.random.Generator) -> Scene:
-    """Two to three things take turns behind a wall, each turn with one sound of its own."""
+def hidden_turns(rng: np.random.Generator, in_place: bool = False) -> Scene:
+    """Two to three things take turns behind a wall, each turn with one sound of its own.
+
+    Args:
+        rng: Where the scene is drawn from.
+        in_place: Whether all stand where a single thing behind a wall would, and as big, instead of in rows.
+    """
     count = int(rng.integers(2, 4))
     edges = _turn_edges(count, rng)
     wall = _wall(_some_slots(1, rng)[0])
     present = [((start, end),) for start, end in zip(edges[:-1], edges[1:], strict=True)]
-    solids = _behind(wall, _things(count, rng), present)
+    things = _things(count, rng)
+    if in_place:
+        solids = [_behind(wall, [thing], [turn])[0] for thing, turn in zip(things, present, strict=True)]
+    else:
+        solids = _behind(wall, things, present)
     kinds = rng.permutation(SOUND_KINDS)[:count]
     sounds = [
         _sound(str(kind), int(rng.integers(start, end)), rng)
         for kind, start, end in zip(kinds, edges[:-1], edges[1:], strict=True)
     ]
-    return _scene("hidden_turns", rng, solids=solids, walls=[wall], sounds=sounds)
+    layout = "hidden_in_place" if in_place else "hidden_turns"
+    return _scene(layout, rng, solids=solids, walls=[wall], sounds=sounds)
 
 
 LAYOUTS: dict[str, Callable[[np.random.Generator], Scene]] = {
@@ -200,6 +210,7 @@ CHANNEL_LAYOUTS: dict[str, Callable[[np.random.Generator], Scene]] = {
     "floating_large": partial(floating, apparent_size=(0.85, 1.0), sideways=0.1),
     "walled_in_rows": partial(walled, rows=(0.0, 0.75, 1.5), crowded_size=0.36),
     "blinking_apart": blinking_apart,
+    "hidden_in_place": partial(hidden_turns, in_place=True),
 }
 """Layouts of the tracks of the same kinds, drawn so that few and coarse tokens of a side channel tell the answer."""
 

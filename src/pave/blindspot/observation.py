@@ -14,7 +14,7 @@ PLACES = ("left", "right")
 NEARNESS = ("near", "far")
 ONE_AT_A_TIME = ("turns", "lit", "blinking")
 """Layouts in which things take turns in plain view."""
-TAKING_TURNS = (*ONE_AT_A_TIME, "hidden_turns")
+TAKING_TURNS = (*ONE_AT_A_TIME, "hidden_turns", "hidden_in_place")
 BIGNESS = ("small", "big")
 
 

@@ -46,6 +46,6 @@ TRACKS: dict[str, Track] = {
         Track("depth", {"floating_large": 1.0}, depth.ask, ("depth",)),
         Track("views", {"walled_in_rows": 1.0}, views.ask, ("views",)),
         Track("blink", {"blinking_apart": 1.0}, blink.ask, ("frames",)),
-        Track("both", {"hidden_turns": 1.0}, both.ask, ("audio", "views")),
+        Track("both", {"hidden_in_place": 1.0}, both.ask, ("audio", "views")),
     )
 }

@@ -34,7 +34,7 @@ def make(
 
     Args:
         track: What the questions need: ``see`` (the frames), ``hear`` (the sound and its timing), ``depth``, ``views``
-            (other cameras) or ``blink`` (every frame).
+            (other cameras), ``blink`` (every frame) or ``both`` (sound and other cameras).
         count: Number of questions; about four share a clip.
         seed: Any number; the same seed gives the same set.
         out: New or empty folder.

@@ -90,8 +90,8 @@ def run(
     """
     askers = _of_patches(patch or [])
     if training is not None:
-        asker, sources = _of_training(training)
-        askers.append(asker)
+        trained, sources = _of_training(training)
+        askers += trained
         data = data or sources
     if preprocessing is not None:
         askers.append(_of_settings(preprocessing, channel))
@@ -157,7 +157,7 @@ def _of_patches(names: list[str]) -> list[Asker]:
     return askers
 
 
-def _of_training(path: Path) -> tuple[Asker, list[Path]]:
+def _of_training(path: Path) -> tuple[list[Asker], list[Path]]:
     from pave.cli.train import make_source
     from pave.training.config import TrainConfig
     from pave.training.train import with_start
@@ -167,8 +167,8 @@ def _of_training(path: Path) -> tuple[Asker, list[Path]]:
         if source.make is not None:
             make_source(source)
     base = BaseRecord(config.base, "", 0, 0, config.revision)
-    asker = _asker(config.preprocessing, config.patch, base, config.precision)
-    return asker, [source.path for source in config.data]
+    askers = [_asker(preprocessing, patch, base, config.precision) for patch, preprocessing in config.parts.values()]
+    return askers, [source.path for source in config.data]
 
 
 def _of_settings(path: Path, channel: str | None) -> Asker:

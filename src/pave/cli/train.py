@@ -31,9 +31,11 @@ def main(arguments: list[str]) -> None:
             make_source(source)
     result = train(config)
     if as_json:
-        print_json({**dataclasses.asdict(result), "folder": str(result.folder)})
+        folders = {"folder": str(result.folder), "patches": [str(folder) for folder in result.patches]}
+        print_json({**dataclasses.asdict(result), **folders})
     else:
-        print(f"{result.folder}: {result.steps} steps, loss {result.loss:.4f}, {result.seconds:.0f} s")
+        written = ", ".join(map(str, result.patches))
+        print(f"{written}: {result.steps} steps, loss {result.loss:.4f}, {result.seconds:.0f} s")
 
 
 def make_source(source: Source) -> None:

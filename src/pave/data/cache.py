@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from pave.data.frozen import EncodedVideo, encode_files
+from pave.data.frozen import EncodedVideo, encode_prepared
 from pave.data.processor import PaveProcessor
 from pave.data.progress import progress_bar
 from pave.data.side import SideReader
 from pave.data.stored import StoredMedia, StoredVideos
+from pave.data.threads import in_order
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.types import Sample, SideChannel, VideoTokens
@@ -73,6 +76,7 @@ def fill_cache(
     batch_size: int,
     limit_gb: float,
     videos: StoredVideos | None = None,
+    threads: int = 0,
 ) -> None:
     """Compute what a cache lacks for these samples.
 
@@ -85,6 +89,7 @@ def fill_cache(
         batch_size: Videos encoded in one call.
         limit_gb: Memory that the cache may take, in units of 10^9 bytes.
         videos: A store from which video tokens are taken, and in which new ones are kept, too.
+        threads: Threads that decode and encode where nothing is stored; 0 for none beside this one.
 
     Raises:
         InputError: If a file cannot be used, the cache would outgrow its limit, it was filled for a model whose media
@@ -97,13 +102,13 @@ def fill_cache(
     budget = _Budget(limit_gb, _size(cache))
     paths = [path for path in paths if path not in cache.videos]
     budget.start(len(paths), "video tokens")
-    for path, encoded in _encoded(model, processor, paths, batch_size, videos):
+    for path, encoded in _encoded(model, processor, paths, batch_size, videos, threads):
         cache.videos[path] = encoded
         budget.add(video_bytes(encoded[1]))
     for channel in reader.channels:
         files = _files(reader, channel, samples)
         missing = {path: video for path, video in files.items() if (channel, path) not in cache.side}
-        _fill_side(cache, reader, channel, missing, budget)
+        _fill_side(cache, reader, channel, missing, budget, threads)
 
 
 def fill_store(
@@ -139,15 +144,25 @@ def fill_store(
 
 
 def _encoded(
-    model: PaveModel, processor: PaveProcessor, paths: Sequence[Path], batch_size: int, videos: StoredVideos | None
+    model: PaveModel,
+    processor: PaveProcessor,
+    paths: Sequence[Path],
+    batch_size: int,
+    videos: StoredVideos | None,
+    threads: int = 0,
 ) -> Iterator[tuple[Path, EncodedVideo]]:
     """Yield the video tokens of files, from the store where it has them."""
+    if videos is None:
+        # Threads decode the next files while this one runs the tower.
+        with closing(in_order(processor.sample, paths, threads)) as decoded:
+            for batch in _batches(paths, batch_size, "encoding videos", "videos"):
+                prepared = [processor.prepare_video(frames) for frames in islice(decoded, len(batch))]
+                yield from zip(batch, encode_prepared(model, processor, prepared), strict=True)
+        return
     for batch in _batches(paths, batch_size, "encoding videos", "videos"):
-        found = {path: None if videos is None else videos.get(path) for path in batch}
+        found = {path: videos.get(path) for path in batch}
         missing = [path for path, encoded in found.items() if encoded is None]
-        if missing and videos is None:
-            found |= zip(missing, encode_files(model, processor, missing), strict=True)
-        elif missing and videos is not None:
+        if missing:
             found |= zip(missing, videos.make(model, processor, missing), strict=True)
         yield from ((path, encoded) for path, encoded in found.items() if encoded is not None)
 
@@ -175,18 +190,39 @@ def _files(reader: SideReader, channel: str, samples: Sequence[Sample]) -> dict[
 
 
 def _fill_side(
-    cache: MediaCache, reader: SideReader, channel: str, files: Mapping[Path, Path | None], budget: _Budget
+    cache: MediaCache,
+    reader: SideReader,
+    channel: str,
+    files: Mapping[Path, Path | None],
+    budget: _Budget,
+    threads: int,
 ) -> None:
     paths = list(files)
     budget.start(len(paths), f"side channels of {channel}")
     silent = 0
+    signals = _signals(reader, channel, files, threads)
     for (path,) in _batches(paths, 1, f"encoding {channel}", "files"):
-        signal = reader.encode(channel, path, files[path])
+        signal = next(signals)
         cache.side[channel, path] = signal
         silent += signal is None
         budget.add(signal_bytes(signal))
     if silent:
         logger.warning("%d of %d files hold no %s", silent, len(paths), channel)
+
+
+def _signals(
+    reader: SideReader, channel: str, files: Mapping[Path, Path | None], threads: int
+) -> Iterator[SideChannel | None]:
+    """Yield the side channel of each file."""
+    # A store takes one item after the other; an encoder may load its weights with the first file.
+    alone = len(files) if reader.store is not None else 1
+    rest = list(files.items())[alone:]
+    for path, video in list(files.items())[:alone]:
+        yield reader.encode(channel, path, video)
+    with closing(in_order(lambda file: reader.make(channel, *file), rest, threads)) as made:
+        for (path, _), signal in zip(rest, made, strict=True):
+            reader.note(channel, path, signal)
+            yield signal
 
 
 def _settings(model: PaveModel, processor: PaveProcessor, reader: SideReader) -> dict[str, str]:

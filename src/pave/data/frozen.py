@@ -29,7 +29,13 @@ def encode_files(
     Raises:
         InputError: If a file is no video that can be read.
     """
-    prepared = [processor.read_video(path) for path in paths]
+    return encode_prepared(model, processor, [processor.read_video(path) for path in paths], vision)
+
+
+def encode_prepared(
+    model: PaveModel, processor: PaveProcessor, prepared: Sequence[PreparedVideo], vision: bool | None = None
+) -> list[EncodedVideo]:
+    """Encode videos that were read already; arguments are those of :func:`encode_files`."""
     # A prompt that is nothing but the video: all that the frozen video path reads.
     inputs = processor.collator("right")([Features(video.expansion, video) for video in prepared])
     del inputs["side"]

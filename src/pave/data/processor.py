@@ -93,8 +93,16 @@ class PaveProcessor:
         Raises:
             InputError: If the file is no video that can be read.
         """
+        return self.prepare_video(self.sample(path))
+
+    def sample(self, path: Path) -> Frames:
+        """Sample frames from a file.
+
+        Raises:
+            InputError: If the file is no video that can be read.
+        """
         sample = sample_reference_frames if self.preset == "reference" else sample_frames
-        return self.prepare_video(sample(path, self.frames))
+        return sample(path, self.frames)
 
     def prepare_video(self, frames: Frames) -> PreparedVideo:
         """Run the base's processor on decoded frames, and learn which tokens it makes of a video."""

@@ -98,11 +98,15 @@ class SideReader:
             about = about_side(self.encoders[channel], path, video)
             item = stored(self.store, about, path, lambda: side_item(self.make(channel, path, video), about))
             signal = side_of(item)
+        self.note(channel, path, signal)
+        return signal
+
+    def note(self, channel: str, path: Path, signal: SideChannel | None) -> None:
+        """Count a file that has no such signal, and say so of the first one."""
         if signal is None:
             if not self.silent[channel]:
                 logger.warning("%s: holds no %s; such samples run without that channel", path, channel)
             self.silent[channel].add(path)
-        return signal
 
     def make(self, channel: str, path: Path, video: Path | None) -> SideChannel | None:
         """Run a channel's encoder on a file, whatever the store holds.

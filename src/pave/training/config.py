@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ class Source:
         weight: How often an epoch holds each of them; the fraction is a chance, drawn anew each epoch.
         from_step: Steps of the run before it is drawn from: what must not be lost may wait until the rest is learned.
         make: Settings of ``pave blindspot make``, with which ``pave train`` writes the set if it is not there yet.
+        channels: Side channels that are read of its samples, in place of all that the run's patches read.
     """
 
     path: Path
@@ -27,6 +28,7 @@ class Source:
     weight: float = 1.0
     from_step: int = 0
     make: dict[str, Any] | None = None
+    channels: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.cap is not None and self.cap < 1:
@@ -38,15 +40,30 @@ class Source:
 
 
 @dataclass(frozen=True)
+class PatchTask:
+    """One of several patches that a run trains together.
+
+    Args:
+        patch: The fusion module.
+        encoder: Settings of the encoder of its channel, with its name under ``type``.
+    """
+
+    patch: PatchConfig
+    encoder: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A training run; defaults suit a base of 7 B weights on one accelerator.
 
     Args:
         base: A shipped name, a folder or a hub id.
-        out: Where the patch folder is written at the end.
+        out: Where the patch folder is written at the end; with ``patches``, a folder of patch folders.
         data: Data sets.
         preprocessing: How media become inputs: frames of a video, encoder of the channel.
         patch: The fusion module; ``None`` for a LoRA alone, the control that never reads a channel.
+        patches: In place of ``patch``: several patches by name, each with the encoder of its channel. They are trained
+            together and share the LoRA; each acts on the samples that have its channel.
         lora: The LoRA on the language model; ``None`` for none.
         start: A patch whose training goes on, by shipped name, folder or hub id; ``patch`` and ``lora`` are then its.
         revision: Commit, tag or branch of the base on the hub.
@@ -71,7 +88,7 @@ class TrainConfig:
         store: Folder of a feature store that video tokens and side channels are read from, and what is missing is
             added to; ``None`` to compute them.
         side_dropout: Chance with which a side channel is left out of a sample.
-        workers: Processes that read media while the model trains; none where everything is cached.
+        workers: Processes that read media while the model trains; or threads that do so before, where all is cached.
         save_every: Steps between checkpoints.
         log_every: Steps between entries of the loss curve.
 
@@ -84,6 +101,7 @@ class TrainConfig:
     data: tuple[Source, ...]
     preprocessing: Preprocessing
     patch: PatchConfig | None = None
+    patches: dict[str, PatchTask] | None = None
     lora: LoraSpec | None = field(default_factory=LoraSpec)
     start: str | None = None
     revision: str | None = None
@@ -112,12 +130,19 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        if self.patch is None and self.lora is None and self.start is None:
+        if self.patches is not None:
+            self._check_patches()
+        if self.patch is None and self.patches is None and self.lora is None and self.start is None:
             raise InputError("train: neither patch nor lora is given; there is nothing to train")
         if not self.data:
             raise InputError("train: data is empty; name at least one data set")
         if all(source.from_step for source in self.data):
             raise InputError("train: every data source has a from_step; one must be there from the start, at 0")
+        for source in self.data:
+            unread = next((channel for channel in source.channels or () if channel not in self.channels), None)
+            # A patch that training starts from tells its channel later.
+            if unread is not None and self.start is None:
+                raise InputError(f"data source {source.path}: no patch reads channel {unread!r}")
         for name in ("batch_size", "gradient_accumulation", "save_every", "log_every"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in ("patch_lr", "lora_lr", "max_grad_norm", "epochs", "cache_limit_gb"):
@@ -137,7 +162,38 @@ class TrainConfig:
         if not holds:
             raise InputError(f"train: {name} is {getattr(self, name)}; it must be {range_}")
 
+    def _check_patches(self) -> None:
+        if not self.patches:
+            raise InputError("train: patches is empty; name at least one, or leave it out")
+        for name in ("patch", "start"):
+            if getattr(self, name) is not None:
+                raise InputError(f"train: {name} and patches are both given; give one of them")
+        if self.preprocessing.encoder is not None:
+            raise InputError("train: preprocessing.encoder is for a single patch; with patches, each has its own")
+        readers: dict[str, str] = {}
+        for name, task in self.patches.items():
+            other = readers.setdefault(task.patch.channel, name)
+            if other != name:
+                raise InputError(f"train: patches {other!r} and {name!r} both read channel {task.patch.channel!r}")
+
     @property
-    def name(self) -> str:
-        """Name of the patch on the model: its channel, or ``lora_only`` for a LoRA alone."""
-        return self.patch.channel if self.patch is not None else "lora_only"
+    def parts(self) -> dict[str, tuple[PatchConfig | None, Preprocessing]]:
+        """Fusion module and preprocessing of each patch, by its name on the model, in the order of the names.
+
+        A single one is named like its channel, a LoRA alone ``lora_only``.
+        """
+        if self.patches is None:
+            return {self.patch.channel if self.patch is not None else "lora_only": (self.patch, self.preprocessing)}
+        return {
+            name: (task.patch, replace(self.preprocessing, encoder=task.encoder))
+            for name, task in sorted(self.patches.items())
+        }
+
+    @property
+    def channels(self) -> list[str]:
+        """Channels that its patches read."""
+        return [patch.channel for patch, _ in self.parts.values() if patch is not None]
+
+    def folder(self, name: str) -> Path:
+        """Where a patch is written, as seen from ``out``."""
+        return Path() if self.patches is None else Path(name)

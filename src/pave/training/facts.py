@@ -34,7 +34,9 @@ def data_hash(path: Path) -> str:
 
 def trained_sizes(model: PaveModel, name: str) -> dict[str, int]:
     """Return the numbers of trained weights, of patch (its final norm included) and LoRA."""
-    sizes = {part: sum(weight.numel() for weight in weights) for part, weights in trained_weights(model, name).items()}
+    sizes = {
+        part: sum(weight.numel() for weight in weights) for part, weights in trained_weights(model, [name]).items()
+    }
     return {"patch": sizes["patch"] + sizes["norm"], "lora": sizes["lora"]}
 
 

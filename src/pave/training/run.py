@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +18,14 @@ from pave.training.facts import data_hash
 from pave.training.trainer import checkpoints
 
 RUN_FILE = "run.json"
+RESULT_FOLDER = "result"
 FREE = ("out", "workers", "save_every", "log_every", "cache_limit_gb")
 """Fields that may change between a run and its continuation: they do not change what is computed."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """An unfinished run, in ``<out>.unfinished`` beside the folder that its patch will get.
+    """An unfinished run, in ``<out>.unfinished`` beside the folder that its patches will get.
 
     Args:
         config: Its configuration.
@@ -64,14 +67,25 @@ class Run:
         """Write down what the run is, so that a continuation can be compared with it."""
         write_whole(self.folder / RUN_FILE, json.dumps(self._state(), indent=2) + "\n")
 
+    @property
+    def result(self) -> Path:
+        """Where its patches are written, before they appear at ``out``."""
+        return self.folder / RESULT_FOLDER
+
+    @property
+    def identity(self) -> str:
+        """Letters and digits that stand for what is computed: those of a LoRA that its patches share."""
+        return hashlib.sha256(json.dumps(self._state(), sort_keys=True).encode()).hexdigest()[:16]
+
     def end(self) -> None:
-        """Remove the state, once the patch is written."""
+        """Let the patches appear at ``out``, all at once, and remove the state."""
+        os.replace(self.result, self.config.out)
         shutil.rmtree(self.folder)
 
     def abandon(self) -> None:
         """Remove the state of a run that could not even reach its first checkpoint."""
         if self.folder.exists() and not checkpoints(self.folder):
-            self.end()
+            shutil.rmtree(self.folder)
 
     def _state(self) -> dict[str, Any]:
         config = {name: value for name, value in to_dict(self.config).items() if name not in (*FREE, *STAMPS)}

@@ -1,10 +1,11 @@
-"""One call from a configuration to a patch folder."""
+"""One call from a configuration to patch folders."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from pave.data.side import SideReader
 from pave.data.stored import StoredVideos, open_store
 from pave.errors import InputError
 from pave.model import PaveModel
-from pave.training.config import TrainConfig
+from pave.training.config import Source, TrainConfig
 from pave.training.facts import data_hash, loss_curve, trained_sizes, versions
 from pave.training.plan import PlannedDataset, capped, epoch_size, sample_order
 from pave.training.progress import ProgressCallback
@@ -40,7 +41,8 @@ class TrainResult:
     """What a run ended with.
 
     Args:
-        folder: The patch folder.
+        folder: What the configuration calls ``out``.
+        patches: The patch folders: ``out`` itself, or one for each of several patches in it.
         steps: Optimiser steps, with those before an interruption.
         loss: Mean loss of the last entry of the loss curve.
         seconds: Time that this process took.
@@ -48,6 +50,7 @@ class TrainResult:
     """
 
     folder: Path
+    patches: tuple[Path, ...]
     steps: int
     loss: float
     seconds: float
@@ -55,7 +58,7 @@ class TrainResult:
 
 
 def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> TrainResult:
-    """Train a patch, or go on with an interrupted run, and write the patch folder.
+    """Train a patch, or several together, or go on with an interrupted run, and write the patch folders.
 
     Until it is done, a run keeps its state in ``<out>.unfinished``; ``out`` appears whole, at the end.
 
@@ -71,7 +74,8 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
     config = with_start(config)
     run = Run(config)
     checkpoint = run.check(resume == "auto")
-    sources = [_read(source.path, config, source.cap) for source in config.data]
+    sources = [_read(source, config) for source in config.data]
+    _check_read(config, [sample for samples in sources for sample in samples])
     arguments = _arguments(config, _steps(config, [len(samples) for samples in sources]), run.folder)
     model = build_model(config)
     reader = _reader(model, config)
@@ -95,7 +99,7 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
         model.gradient_checkpointing_enable({"use_reentrant": False})
     trainer = PaveTrainer(
         model,
-        config.name,
+        list(config.parts),
         config.patch_lr,
         config.lora_lr,
         config.side_dropout,
@@ -113,13 +117,18 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
         raise InputError(_own_words(error)) from error
     seconds = time.monotonic() - started
     curve = loss_curve(trainer.state.log_history)
-    facts = _facts(config, model, reader, [len(samples) for samples in sources], arguments.max_steps, curve)
-    trainer.write_patch(config.out, facts)
+    facts = _facts(config, reader, [len(samples) for samples in sources], arguments.max_steps, curve)
+    for name in config.parts:
+        sizes = trained_sizes(model, name)
+        trainer.write_patch(name, run.result / config.folder(name), {**facts, "trained_weights": sizes})
+    # Sharded weights are gathered by all processes, and written by the first one.
+    PartialState().wait_for_everyone()
     if PartialState().is_main_process:
         run.end()
     PartialState().wait_for_everyone()
     resumed_from = int(checkpoint.name.rsplit("-", 1)[-1]) if checkpoint else None
-    return TrainResult(config.out, trainer.state.global_step, curve[-1][1], seconds, resumed_from)
+    folders = tuple(config.out / config.folder(name) for name in config.parts)
+    return TrainResult(config.out, folders, trainer.state.global_step, curve[-1][1], seconds, resumed_from)
 
 
 def with_start(config: TrainConfig) -> TrainConfig:
@@ -137,44 +146,62 @@ def with_start(config: TrainConfig) -> TrainConfig:
 
 
 def build_model(config: TrainConfig) -> PaveModel:
-    """Load the base of a run and add its patch: that which it starts from, or one initialised by the run's seed.
+    """Load the base of a run and add its patches: that which it starts from, or fresh ones of the run's seed.
 
     Raises:
         InputError: If the base is unknown or the patch does not fit it.
     """
     model = PaveModel.from_base(config.base, config.revision, dtype=DTYPES[config.precision])
     if config.start is not None:
-        model.load_patch(config.start, config.name, trainable=True)
-        model.preprocessing[config.name] = config.preprocessing
+        ((name, (_, preprocessing)),) = config.parts.items()
+        model.load_patch(config.start, name, trainable=True)
+        model.preprocessing[name] = preprocessing
         return model
+    lora = config.lora
+    if config.patches is not None and lora is not None and lora.shared is None:
+        lora = replace(lora, shared=Run(config).identity)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        model.add_patch(config.name, config.patch, config.lora, config.preprocessing)
+        for name, (patch, preprocessing) in config.parts.items():
+            model.add_patch(name, patch, lora, preprocessing)
     return model
 
 
-def _read(path: Path, config: TrainConfig, cap: int | None) -> list[Sample]:
-    channels = [] if config.patch is None else [config.patch.channel]
-    samples = read_samples(path, channels)
+def _read(source: Source, config: TrainConfig) -> list[Sample]:
+    channels = config.channels if source.channels is None else source.channels
+    samples = read_samples(source.path, config.channels)
     for sample in samples:
         if sample.answer is None:
             raise InputError(f"{sample.source}: the conversation does not end with an answer; training needs one")
     for channel in channels:
         absent = sum(sample.side.get(channel) is None for sample in samples)
         if absent:
-            logger.warning("%s: %d of %d samples name no file for channel %r", path, absent, len(samples), channel)
-    return [samples[index] for index in capped(len(samples), cap, config.seed)]
+            # Of several patches, the data set of one seldom has the channels of the others.
+            expected = absent == len(samples) and len(config.channels) > 1
+            told = (source.path, absent, len(samples), channel)
+            level = logging.INFO if expected else logging.WARNING
+            logger.log(level, "%s: %d of %d samples name no file for channel %r", *told)
+    chosen = (samples[index] for index in capped(len(samples), source.cap, config.seed))
+    return [replace(sample, side={name: sample.side.get(name) for name in channels}) for sample in chosen]
+
+
+def _check_read(config: TrainConfig, samples: Iterable[Sample]) -> None:
+    """Check that every patch has something to learn from."""
+    found = {channel for sample in samples for channel, path in sample.side.items() if path is not None}
+    for channel in config.channels:
+        if channel not in found:
+            raise InputError(f"train: no sample names a file for channel {channel!r}; add a data set that has it")
 
 
 def _reader(model: PaveModel, config: TrainConfig) -> SideReader:
     store = None if config.store is None else open_store(config.store, model)
     reader = SideReader.from_model(model, training=True, store=store)
-    if config.patch is not None:
-        width = getattr(reader.encoders[config.patch.channel], "width", None)
-        if width is not None and width != config.patch.side_dim:
+    for patch, _ in config.parts.values():
+        width = getattr(reader.encoders[patch.channel], "width", None) if patch is not None else None
+        if patch is not None and width is not None and width != patch.side_dim:
             raise InputError(
-                f"train: patch.side_dim is {config.patch.side_dim}, but its encoder makes features of width {width}; "
-                f"write side_dim: {width}"
+                f"train: patch.side_dim is {patch.side_dim}, but the encoder of channel {patch.channel!r} makes "
+                f"features of width {width}; write side_dim: {width}"
             )
     return reader
 
@@ -187,7 +214,8 @@ def _dataset(
     if config.cache_video_tokens:
         dataset.cache = MediaCache()
         limit_gb = config.cache_limit_gb
-        fill_cache(dataset.cache, model, processor, reader, samples, config.batch_size, limit_gb, videos)
+        threads = config.workers
+        fill_cache(dataset.cache, model, processor, reader, samples, config.batch_size, limit_gb, videos, threads)
     elif videos is not None:
         dataset.cache = fill_store(model, processor, reader, samples, config.batch_size, videos)
     if reader.store is not None:
@@ -259,7 +287,6 @@ def _scheduler_settings(config: TrainConfig, steps: int) -> dict[str, Any] | Non
 
 def _facts(
     config: TrainConfig,
-    model: PaveModel,
     reader: SideReader,
     used: list[int],
     steps: int,
@@ -273,7 +300,6 @@ def _facts(
             {"path": str(source.path), "samples": count, "weight": source.weight, "sha256": data_hash(source.path)}
             for source, count in zip(config.data, used, strict=True)
         ],
-        "trained_weights": trained_sizes(model, config.name),
         "learning_rates": {
             "patch": config.patch_lr,
             "norm": config.norm_lr or config.patch_lr,
@@ -282,6 +308,7 @@ def _facts(
         "seed": config.seed,
         "precision": config.precision,
         **({"start": config.start} if config.start is not None else {}),
+        **({"trained_together": list(config.patches)} if config.patches is not None else {}),
         "loss_first": curve[0][1],
         "loss_last": curve[-1][1],
         "versions": versions(),

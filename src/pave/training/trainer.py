@@ -1,10 +1,10 @@
-"""PaveTrainer: ``transformers.Trainer`` that trains one patch, and whose checkpoints hold nothing of the base."""
+"""PaveTrainer: ``transformers.Trainer`` that trains patches, and whose checkpoints hold nothing of the base."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +21,26 @@ from pave.errors import InputError
 from pave.model import PaveModel
 from pave.sharding import fill, in_shards
 
-PATCH_FOLDER = "patch"
+PATCHES_FOLDER = "patches"
 STAGING_FOLDER = "staging"
 CHECKPOINT_PREFIX = "checkpoint-"
 KEPT_CHECKPOINTS = 2
 
 
 class PaveTrainer(Trainer):
-    """Trains one patch of a model, and its LoRA.
+    """Trains patches of a model, and their LoRAs.
 
-    The data set gives the order of samples; nothing is shuffled here. A checkpoint holds the patch folder and the
+    The data set gives the order of samples; nothing is shuffled here. A checkpoint holds the patch folders and the
     states of optimiser, scheduler, random numbers and trainer. It is written aside and appears under its name at
     once, so that what stands there is always whole.
 
     Args:
         model: The model.
-        name: The patch to train; every other weight is frozen.
-        patch_lr: Peak learning rate of the patch.
-        lora_lr: Peak learning rate of the LoRA.
+        names: The patches to train; every other weight is frozen.
+        patch_lr: Peak learning rate of the patches.
+        lora_lr: Peak learning rate of the LoRAs.
         side_dropout: Chance with which a side channel is left out of a sample.
-        norm_lr: Peak learning rate of the patch's final norm; by default ``patch_lr``.
+        norm_lr: Peak learning rate of the patches' final norms; by default ``patch_lr``.
         options: As in ``transformers.Trainer``.
 
     Raises:
@@ -50,17 +50,18 @@ class PaveTrainer(Trainer):
     def __init__(
         self,
         model: PaveModel,
-        name: str,
+        names: Sequence[str],
         patch_lr: float,
         lora_lr: float,
         side_dropout: float = 0.0,
         norm_lr: float | None = None,
         **options: Any,
     ) -> None:
-        model.set_trainable([name])
-        if name not in model.active_patches:
-            raise InputError(f"patch {name!r} is to be trained but does not act; add it with set_patches")
-        self.name = name
+        model.set_trainable(names)
+        for name in names:
+            if name not in model.active_patches:
+                raise InputError(f"patch {name!r} is to be trained but does not act; add it with set_patches")
+        self.names = list(names)
         self.rates = {"patch": patch_lr, "norm": patch_lr if norm_lr is None else norm_lr, "lora": lora_lr}
         self.side_dropout = side_dropout
         self._drop_step = -1
@@ -68,15 +69,15 @@ class PaveTrainer(Trainer):
         self._staging = False
         super().__init__(model=model, **options)
         self.remove_callback(PrinterCallback)
-        check_trainable(model, name)
-        if norm_lr is not None and not trained_weights(model, name)["norm"]:
-            raise InputError(f"norm_lr is {norm_lr}, but {name!r} has no final norm; leave it out")
+        check_trainable(model, names)
+        if norm_lr is not None and not trained_weights(model, names)["norm"]:
+            raise InputError(f"norm_lr is {norm_lr}, but {names[0]!r} has no final norm; leave it out")
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Make AdamW with a learning rate for the patch and one for the LoRA; only matrices decay."""
+        """Make AdamW with a learning rate for the patches and one for the LoRAs; only matrices decay."""
         if self.optimizer is None:
             groups = []
-            for part, weights in trained_weights(self.model, self.name).items():
+            for part, weights in trained_weights(self.model, self.names).items():
                 for decays in (True, False):
                     members = [weight for weight in weights if (weight.ndim >= 2) == decays]
                     if members:
@@ -130,30 +131,33 @@ class PaveTrainer(Trainer):
                 shutil.rmtree(old)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write the patch folder into ``output_dir``; every process calls this, the first one writes."""
-        self.write_patch(Path(output_dir or self.args.output_dir) / PATCH_FOLDER)
+        """Write the patch folders into ``output_dir``; every process calls this, the first one writes."""
+        for name in self.names:
+            self.write_patch(name, Path(output_dir or self.args.output_dir) / PATCHES_FOLDER / name)
 
-    def write_patch(self, folder: Path, training: Mapping[str, Any] | None = None) -> None:
-        """Write the patch; every process calls this, since weights may be sharded over them, and the first one writes.
+    def write_patch(self, name: str, folder: Path, training: Mapping[str, Any] | None = None) -> None:
+        """Write a patch; every process calls this, since weights may be sharded over them, and the first one writes.
 
         Args:
+            name: The patch.
             folder: Where to.
             training: Facts about its making.
         """
         sharded = any(
-            in_shards(weight) for weights in trained_weights(self.model, self.name).values() for weight in weights
+            in_shards(weight) for weights in trained_weights(self.model, [name]).values() for weight in weights
         )
         if sharded or self.args.should_save:
-            self.model.save_patch(self.name, folder, training)
+            self.model.save_patch(name, folder, training)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        folder = Path(resume_from_checkpoint) / PATCH_FOLDER
-        if self.name in self.model.patches:
-            state = load_file(folder / WEIGHTS_FILE)
-            for key, weight in self.model.patches[self.name].state_dict(keep_vars=True).items():
-                fill(weight, state[key])
-        if self.name in self.model.lora.specs:
-            self.model.lora.load_state(self.name, load_file(folder / LORA_FOLDER / LORA_WEIGHTS_FILE))
+        for name in self.names:
+            folder = Path(resume_from_checkpoint) / PATCHES_FOLDER / name
+            if name in self.model.patches:
+                state = load_file(folder / WEIGHTS_FILE)
+                for key, weight in self.model.patches[name].state_dict(keep_vars=True).items():
+                    fill(weight, state[key])
+            if name in self.model.lora.specs:
+                self.model.lora.load_state(name, load_file(folder / LORA_FOLDER / LORA_WEIGHTS_FILE))
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -162,24 +166,27 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name[len(CHECKPOINT_PREFIX) :]))
 
 
-def trained_weights(model: PaveModel, name: str) -> dict[str, list[Tensor]]:
-    """Return the weights of a patch, of its final norm, and of its LoRA."""
-    patch = dict(model.patches[name].named_parameters()) if name in model.patches else {}
+def trained_weights(model: PaveModel, names: Sequence[str]) -> dict[str, list[Tensor]]:
+    """Return the weights of patches, of their final norms, and of their LoRAs, a shared one once."""
+    modules = [model.patches[name] for name in names if name in model.patches]
+    patch = [(path, weight) for module in modules for path, weight in module.named_parameters()]
+    lora = [weight for name in names if name in model.lora.specs for weight in model.lora.parameters(name)]
     return {
-        "patch": [weight for path, weight in patch.items() if not path.startswith("norm.")],
-        "norm": [weight for path, weight in patch.items() if path.startswith("norm.")],
-        "lora": model.lora.parameters(name) if name in model.lora.specs else [],
+        "patch": [weight for path, weight in patch if not path.startswith("norm.")],
+        "norm": [weight for path, weight in patch if path.startswith("norm.")],
+        "lora": list({id(weight): weight for weight in lora}.values()),
     }
 
 
-def check_trainable(model: PaveModel, name: str) -> None:
-    """Check that exactly the weights of a patch and its LoRA are trained; much that touches a model may break it.
+def check_trainable(model: PaveModel, names: Sequence[str]) -> None:
+    """Check that exactly the weights of patches and their LoRAs are trained; much that touches a model may break it.
 
     Raises:
         RuntimeError: If another weight is trained, or one of these is not.
     """
-    wanted = {id(weight) for weights in trained_weights(model, name).values() for weight in weights}
+    wanted = {id(weight) for weights in trained_weights(model, names).values() for weight in weights}
     for path, weight in model.named_parameters():
         if weight.requires_grad != (id(weight) in wanted):
             state = "trained" if weight.requires_grad else "frozen"
-            raise RuntimeError(f"{path} is {state}, but exactly patch {name!r} and its LoRA are to be trained")
+            listed = ", ".join(map(repr, names))
+            raise RuntimeError(f"{path} is {state}, but exactly {listed} and their LoRAs are to be trained")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
 
+from pave.blindspot.layouts import draw
 from pave.blindspot.observation import Sighting, distance, hidden, sightings
 from pave.blindspot.questions import both, hear, views
 from pave.blindspot.questions.question import NUMBERS, Question
@@ -161,15 +163,46 @@ def test_answers_of_blink_follow_from_the_flashes() -> None:
         assert question.answer == expected[question.form]()
 
 
+def _true_answer_to_both(scene: Scene, text: str) -> str:
+    """Answer a question about things that take turns behind a wall by reading its text."""
+    kind = next((kind for kind in words(text) if kind in SOUND_KINDS), None)
+    if kind is None:
+        thing = next(s for s in scene.solids if s.name in text)
+        return next(e.kind for e in scene.sounds if thing.is_present(e.onset_sec))
+    maker = _turn_of(scene, next(event for event in scene.sounds if event.kind == kind))
+    return maker.split()[0] if "colour" in text else maker
+
+
 def test_answers_of_both_follow_from_the_hidden_turns() -> None:
+    taught = [draw("hidden_turns", np.random.default_rng(seed)) for seed in range(50)]
+    asked = [(scene, q) for k, scene in enumerate(taught) for q in both.ask(scene, np.random.default_rng(k))]
+    assert {question.form for _, question in asked} == {"hidden_maker", "hidden_pair", "hidden_sound"}
+    for scene, question in [*asked, *_asked("both", 200)]:
+        assert question.answer == _true_answer_to_both(scene, question.text)
+
+
+def test_both_asks_each_form_of_each_hidden_thing_once() -> None:
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        scene = TRACKS["both"].draw(rng)
+        forms = Counter(question.form for question in both.ask(scene, rng))
+        assert forms == dict.fromkeys(("made", "hidden_maker", "maker_colour"), len(hidden(scene)))
+
+
+def test_either_channel_of_both_alone_leaves_every_thing_as_likely() -> None:
+    """Sounds change turns where only the other cameras tell; things change turns where only the sound does."""
     for scene, question in _asked("both", 200):
-        kind = next((kind for kind in words(question.text) if kind in SOUND_KINDS), None)
-        if kind is None:
-            thing = next(s for s in scene.solids if s.name in question.text)
-            assert [e.kind for e in scene.sounds if thing.is_present(e.onset_sec)] == [question.answer]
-        else:
-            event = next(event for event in scene.sounds if event.kind == kind)
-            assert question.answer == _turn_of(scene, event)
+        onsets = [event.onset_sec for event in scene.sounds]
+        kinds = permutations(event.kind for event in scene.sounds)
+        heard_otherwise = [replace(scene, sounds=tuple(map(SoundEvent, order, onsets))) for order in kinds]
+        turns = permutations(solid.present_sec for solid in scene.solids)
+        seen_otherwise = [
+            replace(scene, solids=tuple(replace(s, present_sec=t) for s, t in zip(scene.solids, order, strict=True)))
+            for order in turns
+        ]
+        for others in (heard_otherwise, seen_otherwise):
+            answers = Counter(_true_answer_to_both(other, question.text) for other in others)
+            assert len(answers) == len(scene.solids) and set(answers.values()) == {len(others) * question.blind}
 
 
 def test_tracks_do_not_ask_about_scenes_of_others() -> None:

@@ -15,7 +15,7 @@ class Question:
     """One question about one scene.
 
     ``blind`` is the chance of the best answerer who knows how scenes are drawn and sees every frame of the main
-    camera, but not the side channel that the track is about.
+    camera, but not the side channel that the track is about; of several channels, all but any one of them.
     """
 
     form: str
