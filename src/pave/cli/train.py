@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pave.cli import print_json
 from pave.cli.arguments import parse
+from pave.cli.dry_run import DRY_RUN_HELP, run, split_off
 from pave.cli.quiet import quieten
 from pave.config import from_dict
 from pave.errors import InputError
@@ -22,7 +23,12 @@ def main(arguments: list[str]) -> None:
     from pave.training.config import TrainConfig
 
     as_json = "--json" in arguments
-    config = parse(TrainConfig, "pave train", [argument for argument in arguments if argument != "--json"])
+    rest, rehearsal = split_off([argument for argument in arguments if argument != "--json"])
+    if rest[:1] in (["-h"], ["--help"]):
+        print(DRY_RUN_HELP)
+    config = parse(TrainConfig, "pave train", rest)
+    if rehearsal is not None:
+        return run(config, rehearsal, as_json)
     from pave.training.train import train
 
     quieten()

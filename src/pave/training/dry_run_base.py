@@ -32,16 +32,19 @@ _MARKED = "<|vision_start|>{}<|vision_end|>"
 _QWEN_TEMPLATE = CHATML.replace("<image>\\n", _MARKED.format("<|image_pad|>")).replace(
     "<video>\\n", _MARKED.format("<|video_pad|>")
 )
-_TEXT = {
+_TEXT: dict[str, Any] = {
     "hidden_size": 64,
     "intermediate_size": 128,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "max_position_embeddings": 4096,
+    "vocab_size": 320,
+    "bos_token_id": None,
+    "eos_token_id": 257,
+    "pad_token_id": 258,
 }
-_WORDS = 320
-"""Size of a tiny base's vocabulary: 256 bytes, special tokens, and some to spare."""
+"""The vocabulary holds 256 bytes, special tokens, and some to spare."""
 
 _SPECIAL = {"image": 300, "video": 301, "vision_start": 302, "vision_end": 303}
 
@@ -71,17 +74,26 @@ def check_known(model_type: str) -> None:
     """
     if model_type not in _FAMILIES:
         known = ", ".join(_FAMILIES)
-        raise InputError(f"base family {model_type!r} has no tiny stand-in (those of {known} have); dry-run with the base")
+        raise InputError(
+            f"base family {model_type!r} has no tiny stand-in ({known} have); dry-run with the base itself"
+        )
 
 
-def tiny_config(model_type: str) -> PretrainedConfig:
+def tiny_config(model_type: str, **text: Any) -> PretrainedConfig:
     """Return the configuration of a tiny base of a family.
+
+    Args:
+        model_type: Of the family.
+        text: Settings of its language model in place of the tiny ones.
 
     Raises:
         InputError: If the family has no stand-in.
     """
     check_known(model_type)
-    config = {**_FAMILIES[model_type].config}
+    parts = _FAMILIES[model_type].config
+    config = {"text_config": {**_TEXT, **parts["text_config"], **text}, "vision_config": {**parts["vision_config"]}}
+    if "out_hidden_size" in config["vision_config"]:
+        config["vision_config"]["out_hidden_size"] = config["text_config"]["hidden_size"]
     names = ("image_token_index", "video_token_index") if model_type == "llava_onevision" else _QWEN_IDS
     ids = {name: _SPECIAL[name.split("_token")[0]] for name in names}
     return CONFIG_MAPPING[model_type](**config, **ids)
@@ -187,14 +199,14 @@ _QWEN = {"image": "<|image_pad|>", "video": "<|video_pad|>"}
 
 _FAMILIES = {
     "llava_onevision": StandIn(
-        {"text_config": {**_TEXT, "model_type": "qwen2", "vocab_size": _WORDS}, "vision_config": _LLAVA_VISION},
+        {"text_config": {"model_type": "qwen2"}, "vision_config": _LLAVA_VISION},
         "<image>",
         "<video>",
         _llava_onevision,
     ),
     "qwen2_5_vl": StandIn(
         {
-            "text_config": {**_TEXT, "vocab_size": _WORDS, "rope_parameters": _ROPE},
+            "text_config": {"rope_parameters": _ROPE},
             "vision_config": {**_QWEN_VISION, "window_size": 56, "fullatt_block_indexes": [1]},
         },
         processor=_qwen2_5_vl,
@@ -202,7 +214,7 @@ _FAMILIES = {
     ),
     "qwen3_vl": StandIn(
         {
-            "text_config": {**_TEXT, "vocab_size": _WORDS, "head_dim": 16, "rope_parameters": _ROPE},
+            "text_config": {"head_dim": 16, "rope_parameters": _ROPE},
             "vision_config": {**_QWEN_VISION, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]},
         },
         processor=_qwen3_vl,
