@@ -29,7 +29,7 @@ ORDER = [
     {"evaluation"},
     {"convert"},
     {"blindspot"},
-    {"cli"},
+    {"cli", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # PaveModel's own methods open and write patch folders; they import checkpoint when they are called.

@@ -29,13 +29,18 @@ def main(arguments: list[str]) -> None:
     config = parse(TrainConfig, "pave train", rest)
     if rehearsal is not None:
         return run(config, rehearsal, as_json)
+    from accelerate import PartialState
+
     from pave.training.train import train
 
     quieten()
-    for source in config.data:
-        if source.make is not None:
-            make_source(source)
+    with PartialState().main_process_first():
+        for source in config.data:
+            if source.make is not None:
+                make_source(source)
     result = train(config)
+    if not PartialState().is_main_process:
+        return
     if as_json:
         print_json({**dataclasses.asdict(result), "folder": str(result.folder)})
     else:

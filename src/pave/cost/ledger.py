@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from math import prod
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import flop_registry
@@ -89,27 +87,15 @@ class Ledger(TorchDispatchMode):
         return self._fake.from_tensor(value) if value.ndim == 0 else self.empty(value)
 
 
-class _Accelerators(TorchFunctionMode):
-    """Dropout that keeps a byte for each number, as accelerators have it, in place of a float as on the CPU."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
-        if func is F.dropout:
-            return _dropout(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+def as_on_accelerators(model: nn.Module) -> None:
+    """Let dropout keep a byte for each number, as accelerators do it, in place of a float as the CPU does."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.forward = partial(_dropout, module)  # type: ignore[method-assign]
 
 
-def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    return torch.native_dropout(input, p, True)[0] if training and p > 0 else input
-
-
-@contextmanager
-def accelerated(yes: bool) -> Iterator[None]:
-    """Inside this, what differs between CPU and accelerators in the memory that it holds is as on the latter."""
-    if not yes:
-        yield
-        return
-    with _Accelerators():
-        yield
+def _dropout(module: nn.Dropout, input: Tensor) -> Tensor:
+    return torch.native_dropout(input, module.p, True)[0] if module.training and module.p > 0 else input
 
 
 def emptied(model: nn.Module, ledger: Ledger) -> None:

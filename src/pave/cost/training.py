@@ -13,7 +13,7 @@ from accelerate.utils import convert_to_fp32
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from pave.cost.ledger import Ledger, accelerated, emptied
+from pave.cost.ledger import Ledger, as_on_accelerators, emptied
 from pave.model import PaveModel
 from pave.types import SideChannel, VideoTokens
 
@@ -73,10 +73,12 @@ def count_step(
     ledger = Ledger()
     emptied(model, ledger)
     model.train(True)
+    if on_accelerator:
+        as_on_accelerators(model)
     if gradient_checkpointing:
         model.gradient_checkpointing_enable(CHECKPOINTING)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
-    with _watched(trained, ledger, accumulates), ledger, accelerated(on_accelerator):
+    with _watched(trained, ledger, accumulates), ledger:
         inputs = _without_numbers(batch, ledger)
         with _autocast(precision):
             output = model(**inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ def measured_peak(device: torch.device) -> Iterator[Peak]:
         yield peak
         peak.extra = torch.cuda.max_memory_allocated(device) - before
         return
+    # What is freed inside, but was made before, would be counted as if it made room.
+    gc.collect()
     with _hushed():
         profiler = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
         profiler.start()
