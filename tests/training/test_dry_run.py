@@ -112,7 +112,8 @@ def test_counted_memory_is_within_15_percent_of_the_measured(
 def test_parts_of_a_step_are_counted_exactly() -> None:
     model = make_model("llava_onevision", torch.bfloat16)
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    frozen = sum(weight.numel() for weight in model.parameters() if not weight.requires_grad)
+    buffers = sum(buffer.numel() for buffer in model.buffers() if buffer.is_floating_point())
+    frozen = buffers + sum(weight.numel() for weight in model.parameters() if not weight.requires_grad)
     batch = make_batch(model)
     held = count_step(copy.deepcopy(model), batch, torch.bfloat16, accumulates=True, on_accelerator=False)
     assert held.weights["bfloat16"] == 2 * frozen and held.weights["float32"] == 4 * trained
