@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pave.cli import print_json
 from pave.cli.arguments import parse
+from pave.cli.dry_run import DRY_RUN_HELP, run, split_off
 from pave.cli.quiet import quieten
 from pave.config import from_dict
 from pave.errors import InputError
@@ -22,14 +23,24 @@ def main(arguments: list[str]) -> None:
     from pave.training.config import TrainConfig
 
     as_json = "--json" in arguments
-    config = parse(TrainConfig, "pave train", [argument for argument in arguments if argument != "--json"])
+    rest, rehearsal = split_off([argument for argument in arguments if argument != "--json"])
+    if rest[:1] in (["-h"], ["--help"]):
+        print(DRY_RUN_HELP)
+    config = parse(TrainConfig, "pave train", rest)
+    if rehearsal is not None:
+        return run(config, rehearsal, as_json)
+    from accelerate import PartialState
+
     from pave.training.train import train
 
     quieten()
-    for source in config.data:
-        if source.make is not None:
-            make_source(source)
+    with PartialState().main_process_first():
+        for source in config.data:
+            if source.make is not None:
+                make_source(source)
     result = train(config)
+    if not PartialState().is_main_process:
+        return
     if as_json:
         folders = {"folder": str(result.folder), "patches": [str(folder) for folder in result.patches]}
         print_json({**dataclasses.asdict(result), **folders})

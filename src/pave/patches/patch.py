@@ -234,8 +234,9 @@ class CrossAttentionPatch(Patch):
         """Return the residuals of all videos of the runs."""
         mapped = self.norm(self.output(concatenate([run.tokens for run in runs])))
         residuals = []
-        for run, part in zip(runs, mapped.split([len(run.tokens) for run in runs]), strict=True):
-            spread = _spread(part, run.layout).split([video.tokens for video in run.videos])
+        parts = torch.split(mapped, [len(run.tokens) for run in runs])
+        for run, part in zip(runs, parts, strict=True):
+            spread = torch.split(_spread(part, run.layout), [video.tokens for video in run.videos])
             for video, residual in zip(run.videos, spread, strict=True):
                 residuals.append(residual.view(*video.queries.shape[:2], -1).to(video.queries))
         return residuals

@@ -15,6 +15,7 @@ from accelerate import PartialState
 from transformers import TrainingArguments
 
 from pave.checkpoint import locate_patch, read_spec
+from pave.cost.training import CHECKPOINTING
 from pave.data.cache import MediaCache, fill_cache, fill_store
 from pave.data.dataset import SampleDataset
 from pave.data.jsonl import read_samples
@@ -74,9 +75,61 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
     config = with_start(config)
     run = Run(config)
     checkpoint = run.check(resume == "auto")
+    built = build_run(config, run.folder)
+    trainer = built.trainer
+    if PartialState().is_main_process:
+        run.begin()
+    PartialState().wait_for_everyone()
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except InputError as error:
+        if PartialState().is_main_process:
+            run.abandon()
+        raise InputError(_own_words(error)) from error
+    seconds = time.monotonic() - started
+    curve = loss_curve(trainer.state.log_history)
+    facts = _facts(config, built.reader, built.used, trainer.args.max_steps, curve)
+    for name in config.parts:
+        sizes = trained_sizes(trainer.model, name)
+        trainer.write_patch(name, run.result / config.folder(name), {**facts, "trained_weights": sizes})
+    # Sharded weights are gathered by all processes, and written by the first one.
+    PartialState().wait_for_everyone()
+    if PartialState().is_main_process:
+        run.end()
+    PartialState().wait_for_everyone()
+    resumed_from = int(checkpoint.name.rsplit("-", 1)[-1]) if checkpoint else None
+    folders = tuple(config.out / config.folder(name) for name in config.parts)
+    return TrainResult(config.out, folders, trainer.state.global_step, curve[-1][1], seconds, resumed_from)
+
+
+@dataclass(frozen=True)
+class Built:
+    """All that a run consists of, before it takes its first step.
+
+    Args:
+        trainer: What trains, with the model.
+        reader: What makes the side channels.
+        used: Samples of each data source.
+    """
+
+    trainer: PaveTrainer
+    reader: SideReader
+    used: list[int]
+
+
+def build_run(config: TrainConfig, folder: Path) -> Built:
+    """Load the base, put the patches on it, read the data, and make what trains.
+
+    Args:
+        config: The run, from :func:`with_start`.
+        folder: Where its checkpoints are to go.
+
+    Raises:
+        InputError: If anything in the configuration or the data cannot be used.
+    """
     sources = [_read(source, config) for source in config.data]
     _check_read(config, [sample for samples in sources for sample in samples])
-    arguments = _arguments(config, _steps(config, [len(samples) for samples in sources]), run.folder)
+    arguments = _arguments(config, count_steps(config, [len(samples) for samples in sources]), folder)
     model = build_model(config)
     reader = _reader(model, config)
     processor = PaveProcessor.from_model(model)
@@ -90,13 +143,11 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
         [source.from_step * _per_step(config) for source in config.data],
     )
     if PartialState().is_main_process:
-        run.begin()
         read = ", ".join(reader.channels) or "no channel"
         steps = arguments.max_steps
         logger.info("%d samples, %d steps of %d, side: %s", len(dataset), steps, _per_step(config), read)
-    PartialState().wait_for_everyone()
     if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.gradient_checkpointing_enable(CHECKPOINTING)
     trainer = PaveTrainer(
         model,
         list(config.parts),
@@ -109,26 +160,7 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
         data_collator=processor.collator("right", reader.channels),
         callbacks=[ProgressCallback()],
     )
-    try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except InputError as error:
-        if PartialState().is_main_process:
-            run.abandon()
-        raise InputError(_own_words(error)) from error
-    seconds = time.monotonic() - started
-    curve = loss_curve(trainer.state.log_history)
-    facts = _facts(config, reader, [len(samples) for samples in sources], arguments.max_steps, curve)
-    for name in config.parts:
-        sizes = trained_sizes(model, name)
-        trainer.write_patch(name, run.result / config.folder(name), {**facts, "trained_weights": sizes})
-    # Sharded weights are gathered by all processes, and written by the first one.
-    PartialState().wait_for_everyone()
-    if PartialState().is_main_process:
-        run.end()
-    PartialState().wait_for_everyone()
-    resumed_from = int(checkpoint.name.rsplit("-", 1)[-1]) if checkpoint else None
-    folders = tuple(config.out / config.folder(name) for name in config.parts)
-    return TrainResult(config.out, folders, trainer.state.global_step, curve[-1][1], seconds, resumed_from)
+    return Built(trainer, reader, [len(samples) for samples in sources])
 
 
 def with_start(config: TrainConfig) -> TrainConfig:
@@ -232,7 +264,12 @@ def _per_step(config: TrainConfig) -> int:
     return config.batch_size * config.gradient_accumulation * PartialState().num_processes
 
 
-def _steps(config: TrainConfig, sizes: list[int]) -> int:
+def count_steps(config: TrainConfig, sizes: list[int]) -> int:
+    """Return the steps of a run over data sources of these sizes.
+
+    Raises:
+        InputError: If a source would join after the last one.
+    """
     steps = config.steps
     if steps is None:
         size = epoch_size(sizes, [source.weight for source in config.data])

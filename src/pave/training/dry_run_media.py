@@ -1,0 +1,159 @@
+"""Made-up media for a run whose data are not at hand: short films with sound, features, questions, and a batch."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from pave.config import PatchConfig, from_dict
+from pave.cost.patch import side_steps
+from pave.data.jsonl import SAMPLES_FILE
+from pave.data.processor import PaveProcessor
+from pave.encoders import registry
+from pave.encoders.languagebind import CLIP_FRAMES, count_clips
+from pave.errors import InputError
+from pave.media.video import Frames
+from pave.types import SideChannel
+
+FILM_SEC = 60.0
+"""Length of the film that a run of real size is counted with; its pictures are 640 x 360."""
+_FILM_SIZE = (360, 640)
+
+_TINY_SEC, _TINY_RATE, _TINY_SIZE, _SOUND_RATE = 2.0, 20, (96, 160), 16_000
+_FILMS = 3
+_CAMERAS = 4
+_PATCHES_OF_CLIP = 576
+
+_QUESTION = "What is the person doing while the bell rings, and which of the instruments is heard first? "
+_ANSWER = "They play the violin, and the piano is heard first."
+"""As bytes, so as tokens of a stand-in, about what a question with its answer takes."""
+
+BY_TOWER = ("frames", "views")
+"""Encoders of films that work with the base's own tower, unless they name a model."""
+
+
+def runs_on_films(encoder: dict[str, Any]) -> bool:
+    """Whether an encoder runs on made-up films; of others the features are made up."""
+    return encoder.get("type") in (*BY_TOWER, "log_mel") and encoder.get("model") is None
+
+
+def side_shape(encoder: dict[str, Any], seconds: float, grid: tuple[int, int] | None) -> tuple[int, int]:
+    """Return side steps K and tokens a step N that an encoder makes of media of so many seconds.
+
+    Args:
+        encoder: Its settings.
+        seconds: Length of the media.
+        grid: Rows and columns of the pooled features of a frame of the base.
+
+    Raises:
+        InputError: If the settings are wrong, or nothing is known of such an encoder's steps.
+    """
+    config = from_dict(registry.get(encoder["type"]).config_class, encoder)
+    if encoder["type"] not in _SHAPES:
+        raise InputError(
+            f"encoder {encoder['type']!r}: its files alone tell how many side steps it makes; dry-run with the data"
+        )
+    return _SHAPES[encoder["type"]](config, seconds, grid)
+
+
+def _pooled(config: Any, grid: tuple[int, int] | None) -> int:
+    rows, columns = config.grid or grid or (1, 1)
+    return int(rows * columns)
+
+
+_SHAPES: dict[str, Callable[[Any, float, tuple[int, int] | None], tuple[int, int]]] = {
+    "audio": lambda config, seconds, grid: (side_steps(config, seconds), 1),
+    "depth": lambda config, seconds, grid: (config.frames, _pooled(config, grid)),
+    "frames": lambda config, seconds, grid: (math.ceil((config.frame_rate or 30) * seconds), _pooled(config, grid)),
+    "imagebind": lambda config, seconds, grid: (max(1, int(seconds) - 1), 1),
+    "languagebind": lambda config, seconds, grid: (CLIP_FRAMES * count_clips(seconds), config.grid**2),
+    "llava3d": lambda config, seconds, grid: (config.views, _PATCHES_OF_CLIP),
+    "log_mel": lambda config, seconds, grid: (side_steps(config, seconds), 1),
+    "views": lambda config, seconds, grid: (
+        _CAMERAS * math.ceil(config.frame_rate * seconds),
+        _pooled(config, grid),
+    ),
+}
+
+
+def write_data(folder: Path, patch: PatchConfig | None, encoder: dict[str, Any] | None, seed: int) -> Path:
+    """Write a data set of a few questions about films that show and sound like nothing, and return its folder.
+
+    Args:
+        folder: Where to.
+        patch: What is trained on it.
+        encoder: The encoder of its channel, if any.
+        seed: Of what is made up.
+    """
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    lines = []
+    for index in range(_FILMS):
+        film = write_film(folder / f"film{index}.mp4", rng)
+        side = {}
+        if patch is not None and encoder is not None:
+            side = {patch.channel: _side_file(film, patch, encoder, rng).name}
+        messages = [{"role": "user", "content": _QUESTION}, {"role": "assistant", "content": _ANSWER}]
+        lines.append(json.dumps({"id": f"{index}", "video": film.name, "side": side, "messages": messages}) + "\n")
+    (folder / SAMPLES_FILE).write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def _side_file(film: Path, patch: PatchConfig, encoder: dict[str, Any], rng: np.random.Generator) -> Path:
+    if runs_on_films(encoder):
+        return write_film(film.with_suffix(".view.mp4"), rng) if encoder["type"] == "views" else film
+    steps, tokens = side_shape(encoder, _TINY_SEC, None)
+    values = torch.from_numpy(rng.standard_normal((steps, tokens, patch.side_dim), dtype=np.float32))
+    times_sec = (torch.arange(steps, dtype=torch.float64) + 0.5) * (_TINY_SEC / steps)
+    path = film.with_suffix(".safetensors")
+    save_file({"values": values, "times_sec": times_sec}, path)
+    return path
+
+
+def write_film(path: Path, rng: np.random.Generator) -> Path:
+    """Write two seconds of noise to see and to hear as mp4, and return the path."""
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream("mpeg4", rate=_TINY_RATE)
+        pictures.height, pictures.width = _TINY_SIZE
+        pictures.pix_fmt = "yuv420p"
+        sound = container.add_stream("aac", rate=_SOUND_RATE, layout="mono")
+        for _ in range(int(_TINY_SEC * _TINY_RATE)):
+            pixels = rng.integers(0, 256, (*_TINY_SIZE, 3), dtype=np.uint8)
+            container.mux(pictures.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(pictures.encode())
+        samples = rng.uniform(-0.1, 0.1, (1, int(_TINY_SEC * _SOUND_RATE))).astype(np.float32)
+        heard = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        heard.sample_rate = _SOUND_RATE
+        container.mux(sound.encode(heard))
+        container.mux(sound.encode())
+    return path
+
+
+def make_batch(
+    processor: PaveProcessor, patch: PatchConfig | None, encoder: dict[str, Any] | None, rows: int
+) -> dict[str, Any]:
+    """Return a batch of one question, asked ``rows`` times, about a grey film of :data:`FILM_SEC` in its full size.
+
+    Raises:
+        InputError: If nothing is known of the encoder's steps.
+    """
+    count = processor.frames
+    grey = np.zeros((count, *_FILM_SIZE, 3), dtype=np.uint8)
+    video = processor.prepare_video(Frames(grey, (np.arange(count) + 0.5) * (FILM_SEC / count)))
+    messages = [{"role": "user", "content": _QUESTION}, {"role": "assistant", "content": _ANSWER}]
+    turns = processor.tokenise(messages, True, answer=True)
+    side: dict[str, SideChannel | None] = {}
+    if patch is not None and encoder is not None:
+        ((_, grid),) = processor.family.shapes(video.inputs)
+        steps, tokens = side_shape(encoder, FILM_SEC, grid)
+        times_sec = (torch.arange(steps, dtype=torch.float64) + 0.5) * (FILM_SEC / steps)
+        side[patch.channel] = SideChannel(torch.zeros(steps, tokens, patch.side_dim), times_sec)
+    return processor.collator("right", tuple(side))([processor.features(turns, video, side)] * rows)
