@@ -19,6 +19,9 @@ FORMAT_VERSION = 1
 
 STAMPS = ("format_version", "library_version")
 
+ONLY_OF_RESIDUALS = ("heads", "layers", "value_projection", "positions", "alignment", "overlap_sec", "memory_dim")
+"""Fields that a patch without queries has no use for; where queries come from may be said all the same."""
+
 Config = TypeVar("Config")
 
 
@@ -44,8 +47,10 @@ class PatchConfig:
         layout: Order of video tokens and newline tokens: the base's own (``native``) or a newline a row (``grid``).
         side_scale: What side tokens are multiplied by first. Features much smaller than 1 are learned slowly.
 
+    Type ``append`` reads ``channel``, ``side_dim``, ``token_dim``, ``hidden_dim``, ``layout`` and ``side_scale``.
+
     Raises:
-        InputError: On a value out of range.
+        InputError: On a value out of range, or one other than the default that the type has no use for.
     """
 
     channel: str
@@ -70,18 +75,36 @@ class PatchConfig:
         for name in ("side_dim", "hidden_dim", "heads", "layers"):
             if getattr(self, name) < 1:
                 raise InputError(f"patch: {name} is {getattr(self, name)}; it must be at least 1")
+        if not 0 < self.side_scale < math.inf:
+            raise InputError(f"patch: side_scale is {self.side_scale}; it must be above 0")
         if self.memory_dim is not None and self.memory_dim < 1:
             raise InputError(f"patch: memory_dim is {self.memory_dim}; it must be at least 1, or null for hidden_dim")
+        if self.type == "append":
+            self._check_unused()
+            return
         if self.hidden_dim % self.heads:
             raise InputError(f"patch: hidden_dim {self.hidden_dim} is no multiple of heads {self.heads}")
         if self.positions != "none" and (self.hidden_dim // self.heads) % 2:
             raise InputError(f"patch: positions {self.positions!r} need an even hidden_dim / heads")
-        if not 0 < self.side_scale < math.inf:
-            raise InputError(f"patch: side_scale is {self.side_scale}; it must be above 0")
         if not self.overlap_sec >= 0:
             raise InputError(f"patch: overlap_sec is {self.overlap_sec}; it must be 0 or more seconds")
         if self.overlap_sec and self.alignment == "index":
             raise InputError("patch: overlap_sec needs alignment 'time'; set it to 0 or change the alignment")
+
+    def _check_unused(self) -> None:
+        for item in dataclasses.fields(self):
+            if item.name in ONLY_OF_RESIDUALS and getattr(self, item.name) != item.default:
+                raise InputError(f"patch: {item.name} has no effect with type {self.type!r}; leave it out")
+
+    @property
+    def reads_vision(self) -> bool:
+        """Whether features from before the projector are asked with."""
+        return self.query == "vision" and self.type != "append"
+
+    @property
+    def reads_times(self) -> bool:
+        """Whether the seconds of video and side steps decide what comes out."""
+        return self.type != "append" and (self.alignment == "time" or self.positions == "rotary_time")
 
 
 @dataclass(frozen=True)

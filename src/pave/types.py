@@ -113,6 +113,7 @@ class VideoTokens:
         grid: Rows and columns of the S tokens of a step, row-major.
         row: The sample of the batch that the video belongs to.
         kept: What else the base made of the video and takes back untouched, by name.
+        appended: Tokens (A,C) of patches, read after all of the video's; ``None`` without any.
     """
 
     tokens: Tensor
@@ -122,6 +123,7 @@ class VideoTokens:
     grid: tuple[int, int]
     row: int
     kept: Mapping[str, Tensor] = field(default_factory=dict)
+    appended: Tensor | None = None
 
     def queries(self, place: str) -> Tensor:
         """What a patch asks with (T,S,Cq): ``vision`` (before the projector) or ``projected`` (after it)."""
@@ -138,12 +140,14 @@ class VideoTokens:
             vision=None if self.vision is None else self.vision.to(device),
             tail=self.tail.to(device),
             kept={name: value.to(device) for name, value in self.kept.items()},
+            appended=None if self.appended is None else self.appended.to(device),
         )
 
     def cast(self, dtype: torch.dtype) -> VideoTokens:
         """Return a copy with all that goes to the language model in ``dtype``."""
         kept = {name: value.to(dtype) for name, value in self.kept.items()}
-        return replace(self, tokens=self.tokens.to(dtype), tail=self.tail.to(dtype), kept=kept)
+        appended = None if self.appended is None else self.appended.to(dtype)
+        return replace(self, tokens=self.tokens.to(dtype), tail=self.tail.to(dtype), kept=kept, appended=appended)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ def on(subject: Subject, channel: str) -> None:
     lengths = [len(sample.tokens["input_ids"]) for sample in samples]
     for one, other in zip(patched.split(lengths), plain.split(lengths), strict=True):
         assert not torch.allclose(one, other, **CLOSE)
+    if not subject.model.patches[channel].config.reads_times:
+        return
     moved = subject.logits(**{**call, "video_times_sec": subject.times(samples, shift=0.9)})
     assert not torch.equal(moved, patched)
 

@@ -23,6 +23,7 @@ class LlavaOnevision(FrameFamily):
 
     layouts = ("native", "grid")
     tail = 1
+    appends = True
 
     @property
     def grid(self) -> tuple[int, int]:

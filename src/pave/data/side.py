@@ -68,10 +68,10 @@ class SideReader:
             if channel not in built:
                 built[channel] = encoders.build(preprocessing.encoder)
                 built[channel].training = training
-            if built[channel].numbers_steps and spec.patch.alignment != "index":
+            if built[channel].numbers_steps and spec.patch.reads_times:
                 raise InputError(
-                    f"patch {name!r} aligns by {spec.patch.alignment!r}, but the encoder of channel {channel!r} "
-                    "numbers its steps; set 'times: seconds' there"
+                    f"patch {name!r} goes by seconds, but the encoder of channel {channel!r} numbers "
+                    "its steps; set 'times: seconds' there"
                 )
         attach_tower(model, built.values())
         return cls(built, store)

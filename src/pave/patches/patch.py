@@ -1,4 +1,4 @@
-"""The patch: from queries and a side channel to a residual for the video tokens of a frozen Video LLM."""
+"""Patches that add to video tokens: from queries and a side channel to a residual of the same shape."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ bounded memory."""
 
 
 class Patch(nn.Module, ABC):
-    """What every patch is: a module that turns queries and side channels into residuals.
+    """What every patch is: a module that turns side channels into something that the language model reads.
 
     Args:
         config: Every size and choice.
@@ -39,6 +39,25 @@ class Patch(nn.Module, ABC):
             if getattr(config, name) < 1:
                 raise InputError(f"patch {config.channel!r}: {name} is {getattr(config, name)}; give the base's width")
         self.config = config
+
+    @abstractmethod
+    def flops(self, video_steps: int, video_tokens: int, side_steps: int, side_tokens: int) -> int:
+        """Return the floating-point operations of one forward pass, two for each multiplication in a matrix product.
+
+        Args:
+            video_steps: T, evenly spread over the same time as the side steps.
+            video_tokens: S.
+            side_steps: K.
+            side_tokens: N.
+        """
+
+    def added_tokens(self, side_steps: int, side_tokens: int) -> int:
+        """Return how many tokens more the language model reads of K side steps of N tokens."""
+        return 0
+
+
+class ResidualPatch(Patch):
+    """A patch that turns queries and side channels into residuals for the video tokens."""
 
     @abstractmethod
     def forward(
@@ -76,17 +95,6 @@ class Patch(nn.Module, ABC):
         Arguments and errors are those of :meth:`forward`.
         """
 
-    @abstractmethod
-    def flops(self, video_steps: int, video_tokens: int, side_steps: int, side_tokens: int) -> int:
-        """Return the floating-point operations of one forward pass, two for each multiplication in a matrix product.
-
-        Args:
-            video_steps: T, evenly spread over the same time as the side steps.
-            video_tokens: S.
-            side_steps: K.
-            side_tokens: N.
-        """
-
 
 class Output(nn.Module):
     """Two linear layers with a GELU between them, from the patch's width to the language model's."""
@@ -102,7 +110,7 @@ class Output(nn.Module):
         return mapped
 
 
-class CrossAttentionPatch(Patch):
+class CrossAttentionPatch(ResidualPatch):
     """The paper's fusion: temporally aligned cross-attention, then a norm that starts at zero (PAVE, section 3.2).
 
     A fresh patch therefore adds exactly 0. So does a video step without any side step in its window, at any time.
@@ -141,7 +149,7 @@ class CrossAttentionPatch(Patch):
         query_times_sec: Sequence[Tensor | Sequence[float]],
         query_grids: Sequence[tuple[int, int]] | None = None,
     ) -> list[Tensor]:
-        """See :meth:`Patch.forward`."""
+        """See :meth:`ResidualPatch.forward`."""
         videos = check_batch(self.config, queries, sides, query_times_sec, query_grids)
         return [
             residual
@@ -156,7 +164,7 @@ class CrossAttentionPatch(Patch):
         query_times_sec: Sequence[Tensor | Sequence[float]],
         query_grids: Sequence[tuple[int, int]] | None = None,
     ) -> list[Tensor | None]:
-        """See :meth:`Patch.attention_maps`; a mean over layers, heads and the tokens of a step."""
+        """See :meth:`ResidualPatch.attention_maps`; a mean over layers, heads and the tokens of a step."""
         videos = check_batch(self.config, queries, sides, query_times_sec, query_grids)
         with torch.no_grad():
             return [self._attention_map(video) for video in videos]
