@@ -22,6 +22,7 @@ class GridFamily(Family):
 
     needs = ("video_grid_thw",)
     vision_tower = "model.visual"
+    appends = True
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__(config)

@@ -23,7 +23,6 @@ class LlavaOnevision(FrameFamily):
 
     layouts = ("native", "grid")
     tail = 1
-    appends = True
 
     @property
     def grid(self) -> tuple[int, int]:

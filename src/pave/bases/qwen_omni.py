@@ -1,4 +1,7 @@
-"""The thinkers of Qwen2.5-Omni and Qwen3-Omni, which hear, too: their own sound goes its own way beside a patch."""
+"""The thinkers of Qwen2.5-Omni and Qwen3-Omni, which hear, too: their own sound goes its own way beside a patch.
+
+They work out positions from the ids alone, so that a placeholder more would get a place in the video's grid.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ class Qwen2_5Omni(WindowedFamily):  # noqa: N801
     """``Qwen2_5OmniThinkerForConditionalGeneration``."""
 
     beside = BESIDE
+    appends = False
 
 
 class Qwen3Omni(GridFamily):
     """``Qwen3OmniMoeThinkerForConditionalGeneration``, with features for the first layers as Qwen3-VL."""
 
     beside = BESIDE
+    appends = False
