@@ -19,7 +19,9 @@ FORMAT_VERSION = 1
 
 STAMPS = ("format_version", "library_version")
 
-ONLY_OF_RESIDUALS = ("heads", "layers", "value_projection", "positions", "alignment", "overlap_sec", "memory_dim")
+ONLY_OF_RESIDUALS = (
+    *("heads", "layers", "value_projection", "positions", "alignment", "overlap_sec", "memory_dim", "gate"),
+)
 """Fields that a patch without queries has no use for; where queries come from may be said all the same."""
 
 Config = TypeVar("Config")
@@ -41,11 +43,14 @@ class PatchConfig:
         layers: Layers of cross-attention and feed-forward.
         value_projection: ``separate`` weights for keys and values, or ``tied``: the value is the key (the reference).
         positions: ``none``, ``rotary_3d`` (the reference's index grid) or ``rotary_time`` (seconds).
-        alignment: ``time`` (seconds) or ``index`` (the reference's equal split).
+        alignment: ``time`` (seconds), ``index`` (the reference's equal split) or ``none``: each video step sees all
+            side steps.
         overlap_sec: With ``time``: seconds by which each step's window is widened on both sides.
         query: Ask with features from before the projector (``vision``) or after it (``projected``).
         layout: Order of video tokens and newline tokens: the base's own (``native``) or a newline a row (``grid``).
         side_scale: What side tokens are multiplied by first. Features much smaller than 1 are learned slowly.
+        gate: What holds a fresh residual at 0: a last norm that starts at 0 (``norm``, the reference), one number
+            whose tanh scales it, without a norm (``tanh``), or that norm and a sigmoid for each token (``token``).
 
     Type ``append`` reads ``channel``, ``side_dim``, ``token_dim``, ``hidden_dim``, ``layout`` and ``side_scale``.
 
@@ -63,12 +68,13 @@ class PatchConfig:
     layers: int = 2
     value_projection: Literal["separate", "tied"] = "separate"
     positions: Literal["none", "rotary_3d", "rotary_time"] = "none"
-    alignment: Literal["time", "index"] = "time"
+    alignment: Literal["time", "index", "none"] = "time"
     overlap_sec: float = 0.0
     query: Literal["vision", "projected"] = "vision"
     layout: Literal["native", "grid"] = "native"
     memory_dim: int | None = None
     side_scale: float = 1.0
+    gate: Literal["norm", "tanh", "token"] = "norm"
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -88,7 +94,7 @@ class PatchConfig:
             raise InputError(f"patch: positions {self.positions!r} need an even hidden_dim / heads")
         if not self.overlap_sec >= 0:
             raise InputError(f"patch: overlap_sec is {self.overlap_sec}; it must be 0 or more seconds")
-        if self.overlap_sec and self.alignment == "index":
+        if self.overlap_sec and self.alignment != "time":
             raise InputError("patch: overlap_sec needs alignment 'time'; set it to 0 or change the alignment")
 
     def _check_unused(self) -> None:

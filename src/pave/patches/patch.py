@@ -110,8 +110,20 @@ class Output(nn.Module):
         return mapped
 
 
+class TanhGate(nn.Module):
+    """One number whose tanh scales a residual: another way to start at 0, without a norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, residual: Tensor) -> Tensor:
+        """Return the scaled residual, of the same shape."""
+        return residual * self.weight.tanh()
+
+
 class CrossAttentionPatch(ResidualPatch):
-    """The paper's fusion: temporally aligned cross-attention, then a norm that starts at zero (PAVE, section 3.2).
+    """The paper's fusion: temporally aligned cross-attention, then a gate that starts at zero (PAVE, section 3.2).
 
     A fresh patch therefore adds exactly 0. So does a video step without any side step in its window, at any time.
 
@@ -128,17 +140,22 @@ class CrossAttentionPatch(ResidualPatch):
         tied = config.value_projection == "tied"
         self.layers = nn.ModuleList(Layer(hidden, memory, config.heads, tied) for _ in range(config.layers))
         self.output = Output(hidden, config.token_dim)
-        self.norm = nn.LayerNorm(config.token_dim)
+        if config.gate == "tanh":
+            self.tanh_gate = TanhGate()
+        else:
+            self.norm = nn.LayerNorm(config.token_dim)
+        if config.gate == "token":
+            self.token_gate = nn.Linear(hidden, 1)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw fresh weights: torch's default for linear layers, biases 0, and a final norm of 0."""
+        """Draw fresh weights: torch's default for linear layers, biases 0, and a final norm or gate of 0."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.LayerNorm):
                 module.reset_parameters()
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
-        nn.init.zeros_(self.norm.weight)
+        nn.init.zeros_(self.tanh_gate.weight if self.config.gate == "tanh" else self.norm.weight)
 
     # Under torch.compile only the dense layers compile, so that a batch of other sizes does not mean another graph.
     @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator, no-untyped-call]
@@ -173,21 +190,22 @@ class CrossAttentionPatch(ResidualPatch):
         """See :meth:`Patch.flops`."""
         config = self.config
         hidden = config.hidden_dim
-        resampled = config.alignment == "index" and side_steps < video_steps
+        resampled, whole = config.alignment == "index" and side_steps < video_steps, config.alignment == "none"
         seen = video_steps if resampled else side_steps
-        rows = min(video_steps, seen)
+        rows = video_steps if whole else min(video_steps, seen)
         queries, sides = rows * video_tokens, seen * side_tokens
-        softmax = sides > rows
+        softmax = sides > (1 if whole else rows)
+        asking = queries if whole else video_tokens
         projections_a_side = 1 + (softmax and config.value_projection == "separate")
         memory = config.memory_dim or hidden
         layer = projections_a_side * sides * memory + 4 * queries * hidden
         if softmax:
-            layer += queries * hidden + 2 * video_tokens * sides
+            layer += queries * hidden + 2 * asking * sides
         inputs = (
             video_steps * video_tokens * config.query_dim * hidden
             + side_steps * side_tokens * config.side_dim * memory
         )
-        outputs = 2 * queries * (hidden + config.token_dim) * hidden
+        outputs = 2 * queries * (hidden + config.token_dim) * hidden + queries * hidden * (config.gate == "token")
         return 2 * (config.layers * layer * hidden + inputs + outputs)
 
     @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator, no-untyped-call]
@@ -211,9 +229,15 @@ class CrossAttentionPatch(ResidualPatch):
             tokens = layer(tokens, memory, made.layout, made.rotations)
         if made.layout.restore is not None:
             tokens = tokens.index_select(0, made.layout.restore)
-        residual = _spread(self.norm(self.output(tokens)), made.layout)
+        residual = _spread(self._gated(tokens), made.layout)
         parts = zip(torch.split(residual, [video.tokens for video in videos]), videos, strict=True)
         return [part.view(*video.queries.shape[:2], -1).to(video.queries) for part, video in parts]
+
+    def _gated(self, tokens: Tensor) -> Tensor:
+        """Return the residuals (tokens, C) of query tokens (tokens, hidden) that have read their windows."""
+        made = self.output(tokens)
+        gated: Tensor = self.tanh_gate(made) if self.config.gate == "tanh" else self.norm(made)
+        return gated * self.token_gate(tokens).sigmoid() if self.config.gate == "token" else gated
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _queries(self, videos: list[Video], made: Plan) -> Tensor:

@@ -100,6 +100,7 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
         config.lora_lr,
         config.side_dropout,
         config.norm_lr,
+        config.augmentation.hidden_video,
         args=arguments,
         train_dataset=PlannedDataset(dataset, order),
         data_collator=processor.collator("right", reader.channels),
@@ -169,6 +170,7 @@ def _read(path: Path, config: TrainConfig, cap: int | None) -> list[Sample]:
 def _reader(model: PaveModel, config: TrainConfig) -> SideReader:
     store = None if config.store is None else open_store(config.store, model)
     reader = SideReader.from_model(model, training=True, store=store)
+    reader.disturb(config.augmentation.side, config.seed, training=True)
     if config.patch is not None:
         width = getattr(reader.encoders[config.patch.channel], "width", None)
         if width is not None and width != config.patch.side_dim:

@@ -20,11 +20,15 @@ from pave.checkpoint import LORA_FOLDER, LORA_WEIGHTS_FILE, WEIGHTS_FILE
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.sharding import fill, in_shards
+from pave.training.augmentation import hide_video
 
 PATCH_FOLDER = "patch"
 STAGING_FOLDER = "staging"
 CHECKPOINT_PREFIX = "checkpoint-"
 KEPT_CHECKPOINTS = 2
+
+SCALING = ("norm.", "tanh_gate.")
+"""Weights of a patch that have a learning rate of their own: what it makes grows with them alone."""
 
 
 class PaveTrainer(Trainer):
@@ -41,6 +45,7 @@ class PaveTrainer(Trainer):
         lora_lr: Peak learning rate of the LoRA.
         side_dropout: Chance with which a side channel is left out of a sample.
         norm_lr: Peak learning rate of the patch's final norm; by default ``patch_lr``.
+        hidden_video: Share of a video's tokens that the language model does not see.
         options: As in ``transformers.Trainer``.
 
     Raises:
@@ -55,6 +60,7 @@ class PaveTrainer(Trainer):
         lora_lr: float,
         side_dropout: float = 0.0,
         norm_lr: float | None = None,
+        hidden_video: float = 0.0,
         **options: Any,
     ) -> None:
         model.set_trainable([name])
@@ -63,8 +69,9 @@ class PaveTrainer(Trainer):
         self.name = name
         self.rates = {"patch": patch_lr, "norm": patch_lr if norm_lr is None else norm_lr, "lora": lora_lr}
         self.side_dropout = side_dropout
-        self._drop_step = -1
-        self._drop_rng = np.random.default_rng()
+        self.hidden_video = hidden_video
+        self._drawn_step = -1
+        self._step_rng = np.random.default_rng()
         self._staging = False
         super().__init__(model=model, **options)
         self.remove_callback(PrinterCallback)
@@ -87,20 +94,26 @@ class PaveTrainer(Trainer):
         return self.optimizer
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *arguments: Any, **options: Any) -> Any:
-        """Return the loss of a batch, from which some side channels may have been left out."""
+        """Return the loss of a batch, of which side channels may be left out, and video tokens hidden."""
         if self.side_dropout and inputs.get("side"):
             inputs = {**inputs, "side": self._thinned(inputs["side"])}
+        if self.hidden_video:
+            inputs = hide_video(self.model, inputs, self.hidden_video, self._rng())
         return super().compute_loss(model, inputs, *arguments, **options)
 
     def _thinned(self, side: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        # Drawn from the step's own generator, so that a resumed run leaves out the same.
-        if self._drop_step != self.state.global_step:
-            self._drop_step = self.state.global_step
-            self._drop_rng = np.random.default_rng([self.args.seed, self._drop_step, self.args.process_index])
+        rng = self._rng()
         return {
-            channel: [None if self._drop_rng.random() < self.side_dropout else entry for entry in entries]
+            channel: [None if rng.random() < self.side_dropout else entry for entry in entries]
             for channel, entries in side.items()
         }
+
+    def _rng(self) -> np.random.Generator:
+        """Return the step's own generator, so that a resumed run draws the same."""
+        if self._drawn_step != self.state.global_step:
+            self._drawn_step = self.state.global_step
+            self._step_rng = np.random.default_rng([self.args.seed, self._drawn_step, self.args.process_index])
+        return self._step_rng
 
     def _get_train_sampler(self, *arguments: Any) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)
@@ -163,11 +176,11 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def trained_weights(model: PaveModel, name: str) -> dict[str, list[Tensor]]:
-    """Return the weights of a patch, of its final norm, and of its LoRA."""
+    """Return the weights of a patch, of the norm or gate that scales what it makes, and of its LoRA."""
     patch = dict(model.patches[name].named_parameters()) if name in model.patches else {}
     return {
-        "patch": [weight for path, weight in patch.items() if not path.startswith("norm.")],
-        "norm": [weight for path, weight in patch.items() if path.startswith("norm.")],
+        "patch": [weight for path, weight in patch.items() if not path.startswith(SCALING)],
+        "norm": [weight for path, weight in patch.items() if path.startswith(SCALING)],
         "lora": model.lora.parameters(name) if name in model.lora.specs else [],
     }
 
