@@ -20,7 +20,6 @@ class Ernie4_5VL(GridFamily):  # noqa: N801
 
     beside = ("video_grid_thw", "mm_token_type_ids", "moe_mm_token_type_ids")
     vision_tower = "model.vision_tower"
-    appends = False
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__(config)

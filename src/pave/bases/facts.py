@@ -75,7 +75,7 @@ class Facts:
     """Path of the vision tower inside the base."""
 
     appends: ClassVar[bool] = False
-    """Whether the tokens of a patch may follow a video's: its placeholders then are not all of its grid."""
+    """Whether the tokens of a patch may follow a video's: more placeholders must not move those of its grid."""
 
     def __init__(self, config: PretrainedConfig) -> None:
         self.config = config

@@ -22,7 +22,6 @@ class GridFamily(Family):
 
     needs = ("video_grid_thw",)
     vision_tower = "model.visual"
-    appends = True
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__(config)

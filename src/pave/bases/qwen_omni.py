@@ -14,11 +14,9 @@ class Qwen2_5Omni(WindowedFamily):  # noqa: N801
     """``Qwen2_5OmniThinkerForConditionalGeneration``."""
 
     beside = BESIDE
-    appends = False
 
 
 class Qwen3Omni(GridFamily):
     """``Qwen3OmniMoeThinkerForConditionalGeneration``, with features for the first layers as Qwen3-VL."""
 
     beside = BESIDE
-    appends = False

@@ -21,7 +21,6 @@ class RecognisedGrid(GridFamily):
     """A base whose video path takes patches and ``video_grid_thw``; its tokens are counted at every call."""
 
     vision_width = None
-    appends = False
 
     def __init__(self, config: PretrainedConfig, beside: tuple[str, ...]) -> None:
         super().__init__(config)

@@ -25,6 +25,7 @@ class VideoLlama3(GridFamily):
 
     needs = ("video_grid_thw", "video_merge_sizes")
     vision_tower = "model.vision_model"
+    appends = True
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__(config)
