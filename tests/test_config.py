@@ -59,7 +59,7 @@ def patch(**changes: Any) -> dict[str, Any]:
         (
             PatchConfig,
             patch(alignment="tyme"),
-            r"'tyme'; choose from 'time', 'index'; did you mean 'time'",
+            r"'tyme'; choose from 'time', 'index', 'none'; did you mean 'time'",
         ),
         (PatchConfig, patch(side_dim="8"), "patch.side_dim is '8'; it must be of type int"),
         (PatchConfig, patch(layers=True), "patch.layers is True; it must be of type int"),

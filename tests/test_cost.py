@@ -7,8 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pave import InputError, LoraSpec, PatchConfig, PaveModel
-from pave.cost import Scene, count_base, count_encoder, count_patch, meta_model
-from tests.batches import make_batch
+from pave.cost import Scene, count_appended, count_base, count_encoder, count_patch, meta_model
+from tests.batches import SIDE_DIM, make_batch
 from tests.tiny import FAMILIES, PATCH, make_model, patched
 
 
@@ -47,6 +47,24 @@ def test_patch_and_lora_are_those_of_a_real_model(family: str) -> None:
     assert lora.parameters == sum(weight.numel() for weight in real.lora.parameters("audio"))
     assert lora.flops == 2 * lora.parameters * cost.sequence
     assert not model.specs
+
+
+def test_appended_tokens_cost_what_a_real_forward_pass_costs() -> None:
+    real, batch = make_model("llava_onevision"), make_batch("llava_onevision", rows=1)
+    real.set_attn_implementation("eager")
+    patch = PatchConfig("audio", SIDE_DIM, "append", hidden_dim=16)
+    patched_model = PaveModel.from_base(real)
+    patched_model.add_patch("audio", patch)
+    video_tokens = int((batch.inputs["input_ids"] == 199).sum())
+    model = meta_model(real.config)
+    cost = count_base(model, Scene(3, batch.inputs["input_ids"].shape[1] - video_tokens))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        patched_model(**batch.inputs, **batch.extras, logits_to_keep=1)
+    parts = count_patch(model, cost, patch, LoraSpec(r=4), 4, 1)
+    assert [part.name for part in parts] == ["patch", "longer sequence", "LoRA"]
+    assert cost.total.flops + parts[0].flops + parts[1].flops == counter.get_total_flops()
+    assert parts[2].flops == 2 * parts[2].parameters * (cost.sequence + 4)
+    assert count_appended(model, patch, 4, 1) == 4 and count_appended(model, PATCH, 4, 1) == 0
 
 
 def test_without_a_patch_or_without_a_lora() -> None:

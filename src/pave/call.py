@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pave.bases.lengthen import Lengthened
 from pave.errors import InputError
 from pave.patches.compose import Choice, Side, apply_patches, check_channels, choose
 from pave.sharding import awake, is_sharded
@@ -37,11 +38,13 @@ class Call:
         inputs: Inputs of the base.
         loras: For each sample the patches whose LoRAs act on it, with their weights.
         idle: Zeros that carry a gradient of 0 for each weight of the patches, if the batch has no video.
+        lengthened: Where the tokens of the batch stand, if patches append some.
     """
 
     inputs: dict[str, Any]
     loras: list[dict[str, float]]
     idle: list[Tensor] = field(default_factory=list)
+    lengthened: Lengthened | None = None
 
 
 def prepare(model: PaveModel, batch: Batch, inputs: dict[str, Any]) -> Call:
@@ -72,10 +75,11 @@ def prepare(model: PaveModel, batch: Batch, inputs: dict[str, Any]) -> Call:
         videos = model.encode_videos(inputs, batch.video_times_sec)
     placed = model.family.place(videos, inputs["input_ids"], model.layout, inputs)
     composed = apply_patches(needed, side, chosen, placed, always)
+    inputs, lengthened = model.family.lengthen(inputs, composed.videos, model.layout)
     has_images = inputs.get("pixel_values") is not None
     with awake(model.base.base_model) if has_images else nullcontext():
         rest = model.family.hand_over(model.base, inputs, composed.videos, model.layout)
-    return Call(rest, _loras(model, chosen, composed.present), composed.idle)
+    return Call(rest, _loras(model, chosen, composed.present), composed.idle, lengthened)
 
 
 def _always(model: PaveModel) -> set[str]:

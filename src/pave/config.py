@@ -19,6 +19,11 @@ FORMAT_VERSION = 1
 
 STAMPS = ("format_version", "library_version")
 
+ONLY_OF_RESIDUALS = (
+    *("heads", "layers", "value_projection", "positions", "alignment", "overlap_sec", "memory_dim", "gate"),
+)
+"""Fields that a patch without queries has no use for; where queries come from may be said all the same."""
+
 Config = TypeVar("Config")
 
 
@@ -38,14 +43,19 @@ class PatchConfig:
         layers: Layers of cross-attention and feed-forward.
         value_projection: ``separate`` weights for keys and values, or ``tied``: the value is the key (the reference).
         positions: ``none``, ``rotary_3d`` (the reference's index grid) or ``rotary_time`` (seconds).
-        alignment: ``time`` (seconds) or ``index`` (the reference's equal split).
+        alignment: ``time`` (seconds), ``index`` (the reference's equal split) or ``none``: each video step sees all
+            side steps.
         overlap_sec: With ``time``: seconds by which each step's window is widened on both sides.
         query: Ask with features from before the projector (``vision``) or after it (``projected``).
         layout: Order of video tokens and newline tokens: the base's own (``native``) or a newline a row (``grid``).
         side_scale: What side tokens are multiplied by first. Features much smaller than 1 are learned slowly.
+        gate: What holds a fresh residual at 0: a last norm that starts at 0 (``norm``, the reference), one number
+            whose tanh scales it, without a norm (``tanh``), or that norm and a sigmoid for each token (``token``).
+
+    Type ``append`` reads ``channel``, ``side_dim``, ``token_dim``, ``hidden_dim``, ``layout`` and ``side_scale``.
 
     Raises:
-        InputError: On a value out of range.
+        InputError: On a value out of range, or one other than the default that the type has no use for.
     """
 
     channel: str
@@ -58,30 +68,49 @@ class PatchConfig:
     layers: int = 2
     value_projection: Literal["separate", "tied"] = "separate"
     positions: Literal["none", "rotary_3d", "rotary_time"] = "none"
-    alignment: Literal["time", "index"] = "time"
+    alignment: Literal["time", "index", "none"] = "time"
     overlap_sec: float = 0.0
     query: Literal["vision", "projected"] = "vision"
     layout: Literal["native", "grid"] = "native"
     memory_dim: int | None = None
     side_scale: float = 1.0
+    gate: Literal["norm", "tanh", "token"] = "norm"
 
     def __post_init__(self) -> None:
         check_choices(self)
         for name in ("side_dim", "hidden_dim", "heads", "layers"):
             if getattr(self, name) < 1:
                 raise InputError(f"patch: {name} is {getattr(self, name)}; it must be at least 1")
+        if not 0 < self.side_scale < math.inf:
+            raise InputError(f"patch: side_scale is {self.side_scale}; it must be above 0")
         if self.memory_dim is not None and self.memory_dim < 1:
             raise InputError(f"patch: memory_dim is {self.memory_dim}; it must be at least 1, or null for hidden_dim")
+        if self.type == "append":
+            self._check_unused()
+            return
         if self.hidden_dim % self.heads:
             raise InputError(f"patch: hidden_dim {self.hidden_dim} is no multiple of heads {self.heads}")
         if self.positions != "none" and (self.hidden_dim // self.heads) % 2:
             raise InputError(f"patch: positions {self.positions!r} need an even hidden_dim / heads")
-        if not 0 < self.side_scale < math.inf:
-            raise InputError(f"patch: side_scale is {self.side_scale}; it must be above 0")
         if not self.overlap_sec >= 0:
             raise InputError(f"patch: overlap_sec is {self.overlap_sec}; it must be 0 or more seconds")
-        if self.overlap_sec and self.alignment == "index":
+        if self.overlap_sec and self.alignment != "time":
             raise InputError("patch: overlap_sec needs alignment 'time'; set it to 0 or change the alignment")
+
+    def _check_unused(self) -> None:
+        for item in dataclasses.fields(self):
+            if item.name in ONLY_OF_RESIDUALS and getattr(self, item.name) != item.default:
+                raise InputError(f"patch: {item.name} has no effect with type {self.type!r}; leave it out")
+
+    @property
+    def reads_vision(self) -> bool:
+        """Whether features from before the projector are asked with."""
+        return self.query == "vision" and self.type != "append"
+
+    @property
+    def reads_times(self) -> bool:
+        """Whether the seconds of video and side steps decide what comes out."""
+        return self.type != "append" and (self.alignment == "time" or self.positions == "rotary_time")
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class PaveModel(Hosted):
         lora: LoraSpec | None = None,
         preprocessing: Preprocessing | None = None,
     ) -> None:
-        """Add a fresh patch, whose residual is exactly 0, and make it trainable.
+        """Add a fresh patch, whose residual, if it makes one, is exactly 0, and make it trainable.
 
         Args:
             name: Name of the patch on this model.
@@ -277,7 +277,7 @@ class PaveModel(Hosted):
             InputError: If the times do not fit the videos.
         """
         if vision is None:
-            vision = any(spec.patch is not None and spec.patch.query == "vision" for spec in self.specs.values())
+            vision = any(spec.patch is not None and spec.patch.reads_vision for spec in self.specs.values())
         with awake(self.base.base_model):
             return self.family.encode(self.base, inputs, video_times_sec, vision)
 
@@ -289,7 +289,7 @@ class PaveModel(Hosted):
         videos: Sequence[VideoTokens] | None = None,
         **inputs: Any,
     ) -> ModelOutput:
-        """Run the patched base.
+        """Run the patched base; its logits stand at the tokens of ``input_ids``, whatever patches append to them.
 
         Args:
             side: For each channel one side channel a video, ``None`` where it is absent.
@@ -305,7 +305,7 @@ class PaveModel(Hosted):
         call = prepare(self, Batch(side, video_times_sec, patches, videos), inputs)
         with self.lora.routed(call.loras), tied(self.base.get_input_embeddings(), call.idle):
             output: ModelOutput = self.base(**call.inputs)
-        return output
+        return output if call.lengthened is None else call.lengthened.shorten(output)
 
     @torch.no_grad()
     def generate(
@@ -318,12 +318,15 @@ class PaveModel(Hosted):
     ) -> Tensor | ModelOutput:
         """Generate with the patched base; arguments are those of :meth:`forward` and of the base's ``generate``.
 
+        What comes back starts with ``input_ids`` as they were given.
+
         Raises:
             InputError: As in :meth:`forward`.
         """
         call = prepare(self, Batch(side, video_times_sec, patches, videos), inputs)
         with self.lora.routed(call.loras), self.family.generating(self.base, call.inputs) as given:
-            return self.base.generate(**given)
+            said: Tensor | ModelOutput = self.base.generate(**given)
+        return said if call.lengthened is None else call.lengthened.restored(said, inputs["input_ids"])
 
     def train(self, mode: bool = True) -> PaveModel:
         """Set training mode; of the base only its language model follows, the frozen rest stays as in inference."""

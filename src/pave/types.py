@@ -113,6 +113,8 @@ class VideoTokens:
         grid: Rows and columns of the S tokens of a step, row-major.
         row: The sample of the batch that the video belongs to.
         kept: What else the base made of the video and takes back untouched, by name.
+        asked: What patches ask with after the projector (T,S,C), if that is not ``tokens``.
+        appended: Tokens (A,C) of patches, read after all of the video's; ``None`` without any.
     """
 
     tokens: Tensor
@@ -122,11 +124,13 @@ class VideoTokens:
     grid: tuple[int, int]
     row: int
     kept: Mapping[str, Tensor] = field(default_factory=dict)
+    asked: Tensor | None = None
+    appended: Tensor | None = None
 
     def queries(self, place: str) -> Tensor:
         """What a patch asks with (T,S,Cq): ``vision`` (before the projector) or ``projected`` (after it)."""
         if place == "projected":
-            return self.tokens
+            return self.tokens if self.asked is None else self.asked
         assert self.vision is not None
         return self.vision
 
@@ -138,12 +142,15 @@ class VideoTokens:
             vision=None if self.vision is None else self.vision.to(device),
             tail=self.tail.to(device),
             kept={name: value.to(device) for name, value in self.kept.items()},
+            asked=None if self.asked is None else self.asked.to(device),
+            appended=None if self.appended is None else self.appended.to(device),
         )
 
     def cast(self, dtype: torch.dtype) -> VideoTokens:
         """Return a copy with all that goes to the language model in ``dtype``."""
         kept = {name: value.to(dtype) for name, value in self.kept.items()}
-        return replace(self, tokens=self.tokens.to(dtype), tail=self.tail.to(dtype), kept=kept)
+        appended = None if self.appended is None else self.appended.to(dtype)
+        return replace(self, tokens=self.tokens.to(dtype), tail=self.tail.to(dtype), kept=kept, appended=appended)
 
 
 @dataclass(frozen=True)

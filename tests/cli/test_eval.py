@@ -42,6 +42,15 @@ def test_json_without_an_out_folder(data: Path, patch: str, capsys: pytest.Captu
     assert found["config"]["settings"]["max_new_tokens"] == 3 and found["metrics"]["accuracy"]["value"] is not None
 
 
+def test_disturbed_channels(data: Path, patch: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["eval", "--data", str(data), "--patch", patch, "--max-new-tokens", "3", "--json"]
+    assert main([*arguments, "--disturb", "keep=0.25,late_sec=1"]) == 0
+    stated = last_line(capsys)["config"]["disturbance"]
+    assert (stated["keep"], stated["late_sec"], stated["every"]) == (0.25, 1.0, 1)
+    assert main([*arguments, "--disturb", "kep=0.25"]) == 2
+    assert "write name=value with names of every" in capsys.readouterr().err
+
+
 def test_media_that_lack(data: Path, patch: str, capsys: pytest.CaptureFixture[str]) -> None:
     mark_missing(data, "clips/000001.mp4")
     arguments = ["eval", "blindspot", "--data", str(data), "--patch", patch, "--max-new-tokens", "3"]

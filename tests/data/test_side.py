@@ -54,7 +54,7 @@ def sample(video: Path, features: Path) -> Sample:
 
 def test_steps_without_times_are_only_for_patches_that_align_by_index() -> None:
     assert SideReader.from_model(model_with(recipe="siglip", times="index")).channels == ["views"]
-    with pytest.raises(InputError, match="aligns by 'time', but the encoder of channel 'views' numbers its steps"):
+    with pytest.raises(InputError, match="goes by seconds, but the encoder of channel 'views' numbers its steps"):
         SideReader.from_model(model_with("time", recipe="siglip", times="index"))
 
 

@@ -88,8 +88,8 @@ class Subject:
         return [ask(self.call(channel, [sample])) for sample in self.samples()]
 
 
-def make_subject(name: str) -> Subject:
-    """Build a family's base, hear it alone, and put patches on it."""
+def make_subject(name: str, kind: str = "cross_attention") -> Subject:
+    """Build a family's base, hear it alone, and put patches of one type on it."""
     # Frozen before it is heard: torch chooses other kernels for weights without gradients, whose last bits differ.
     base = make_base(name).requires_grad_(False)
     inputs = batch(rows(name))
@@ -101,14 +101,17 @@ def make_subject(name: str) -> Subject:
     )
     model = PaveModel.from_base(base)
     for channel in CHANNELS:
-        model.add_patch(channel, patch_config(model.family, channel), LoraSpec(r=2, alpha=2, dropout=0.0))
+        config = patch_config(model.family, channel, kind)
+        model.add_patch(channel, config, LoraSpec(r=2, alpha=2, dropout=0.0))
         _train(model, channel)
     model.set_trainable(CHANNELS)
     return Subject(name, model, stock)
 
 
-def patch_config(family: Family, channel: str) -> PatchConfig:
+def patch_config(family: Family, channel: str, kind: str = "cross_attention") -> PatchConfig:
     """A small patch; that of the sound-like channel asks before the projector, if the family can."""
+    if kind == "append":
+        return PatchConfig(channel=channel, side_dim=SIDE_DIM, hidden_dim=16, type="append", query="projected")
     before = channel == "audio" and family.vision_dim > 0
     config = PatchConfig(channel=channel, side_dim=SIDE_DIM, hidden_dim=16, heads=2, layers=1)
     return replace(config, query="vision" if before else "projected")

@@ -61,7 +61,13 @@ def plain_residual(
             x = x + layer.feed_forward.down(F.gelu(layer.feed_forward.up(layer.feed_forward.norm(x))))
             a_step = shares.mean(dim=(0, 1)).view(len(seen), side.tokens).sum(dim=1)
             attention_map[step] += a_step @ mixing[seen] / config.layers
-        residual[step] = patch.norm(patch.output.down(F.gelu(patch.output.up(x))))
+        made = patch.output.down(F.gelu(patch.output.up(x)))
+        if config.gate == "tanh":
+            residual[step] = torch.tanh(patch.tanh_gate.weight) * made
+        else:
+            residual[step] = patch.norm(made)
+        if config.gate == "token":
+            residual[step] /= 1 + torch.exp(-patch.token_gate(x))
     return residual, attention_map
 
 
@@ -72,6 +78,8 @@ def _seen(patch: CrossAttentionPatch, step: int, times_sec: Tensor, side_times: 
         start = step * length + min(step, longer)
         return list(range(start, start + length + (step < longer)))
     low, high = -math.inf, math.inf
+    if patch.config.alignment == "none":
+        return list(range(side_steps))
     if step > 0:
         low = (times_sec[step - 1] + times_sec[step]).item() / 2 - patch.config.overlap_sec
     if step < steps - 1:

@@ -77,14 +77,15 @@ batches = st.builds(make_batch, st.lists(video_sizes, min_size=1, max_size=5), s
 
 configs = st.builds(
     dict,
-    alignment=st.sampled_from(["time", "index"]),
+    alignment=st.sampled_from(["time", "index", "none"]),
     positions=st.sampled_from(["none", "rotary_3d", "rotary_time"]),
     value_projection=st.sampled_from(["tied", "separate"]),
     side_scale=st.sampled_from([1.0, 0.5]),
+    gate=st.sampled_from(["norm", "tanh", "token"]),
 ).flatmap(
     lambda chosen: st.builds(
         lambda overlap: {**chosen, "overlap_sec": overlap},
         st.sampled_from([0.0, 0.5, 3.0]) if chosen["alignment"] == "time" else st.just(0.0),
     )
 )
-"""Every combination of alignment, positions, value projection, scale of the side tokens and overlap."""
+"""Every combination of alignment, positions, value projection, scale of the side tokens, gate and overlap."""

@@ -7,3 +7,5 @@ from pave.bases.grid import WindowedFamily
 
 class Exaone4_5(WindowedFamily):  # noqa: N801
     """``Exaone4_5_ForConditionalGeneration``; nothing must stay beside its video tokens."""
+
+    appends = True

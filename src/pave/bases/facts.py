@@ -74,6 +74,9 @@ class Facts:
     vision_tower: ClassVar[str] = "model.vision_tower"
     """Path of the vision tower inside the base."""
 
+    appends: ClassVar[bool] = False
+    """Whether the tokens of a patch may follow a video's: more placeholders must not move those of its grid."""
+
     def __init__(self, config: PretrainedConfig) -> None:
         self.config = config
 
@@ -111,7 +114,11 @@ class Facts:
         Raises:
             InputError: If a width, the place of the queries or the layout does not fit the base.
         """
-        if config.query == "vision" and self.vision_width is None:
+        if config.type == "append" and not self.appends:
+            raise InputError(
+                f"patch: base {base!r} gives no place to tokens after those of its videos; set type: cross_attention"
+            )
+        if config.reads_vision and self.vision_width is None:
             raise InputError(
                 f"patch: base {base!r} has no features before its projector at the places of its video tokens; "
                 "set query: projected"

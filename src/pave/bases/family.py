@@ -17,6 +17,7 @@ from transformers.video_processing_utils import BaseVideoProcessor
 
 from pave.bases.facts import MINIMUM_TRANSFORMERS, Facts, check_seam
 from pave.bases.layout import LEAD, Cut, VideoShape, cut, deepstack_of, deepstack_to, fill, rows_of, stacked, with_lead
+from pave.bases.lengthen import Lengthened, lengthen
 from pave.bases.output import VideoOutput
 from pave.bases.times import frame_times, mean_of_frames
 from pave.bases.tower import BaseTower
@@ -86,10 +87,12 @@ class Family(Facts, ABC):
 
     def join(self, videos: Sequence[VideoTokens], layout: str) -> Any:
         """Lay the videos' tokens in the container that the base's forward expects (``pooler_output``)."""
-        if self.entries == "video":
-            parts = [self.lay(video, layout) for video in videos]
-        else:
-            parts = [step for video in videos for step in with_lead(video)]
+        parts: list[Tensor] = []
+        for video in videos:
+            laid = [self.lay(video, layout)] if self.entries == "video" else list(with_lead(video))
+            if video.appended is not None:
+                laid[-1] = torch.cat([laid[-1], video.appended])
+            parts += laid
         return stacked(parts) if self.is_tensor else tuple(parts)
 
     def lay(self, video: VideoTokens, layout: str) -> Tensor:
@@ -253,6 +256,27 @@ class Family(Facts, ABC):
         times = mean_of_frames(frame_times(times_sec, index), [self.frames_per_step] * steps)
         check_times(times, steps, f"video_times_sec[{index}]")
         return times
+
+    def lengthen(
+        self, inputs: Mapping[str, Any], videos: Sequence[VideoTokens], layout: str
+    ) -> tuple[dict[str, Any], Lengthened | None]:
+        """Make room in a batch for the tokens that patches append, and return it with where its tokens now stand.
+
+        Args:
+            inputs: The inputs of the base.
+            videos: The videos, placed and patched.
+            layout: Layout of video and newline tokens.
+
+        Raises:
+            InputError: If an input has one entry a token, and nothing says which a new token gets.
+        """
+        if all(video.appended is None for video in videos):
+            return dict(inputs), None
+        shapes = [(video.tokens.shape[0], video.grid) for video in videos]
+        sizes = self.place_counts(shapes, layout, inputs)
+        places = self.places(inputs["input_ids"], inputs)
+        lengthened = lengthen(places, inputs.get("attention_mask"), videos, sizes)
+        return lengthened.fill(inputs, self.placeholder_id), lengthened
 
     def output(self, videos: Sequence[VideoTokens], layout: str) -> BaseModelOutputWithPooling:
         """Return the encoder output that carries ``videos`` into the base's ``forward`` or ``generate``."""

@@ -26,6 +26,7 @@ class FrameFamily(Family):
     """
 
     is_tensor = True
+    appends = True
 
     @property
     @abstractmethod

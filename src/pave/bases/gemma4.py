@@ -16,6 +16,7 @@ class Gemma4(Family):
     """``Gemma4ForConditionalGeneration``; its tower pools, so its features are one a token."""
 
     needs = ("video_position_ids", "num_frames_per_video")
+    appends = True
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__(config)

@@ -19,6 +19,7 @@ class Glm4v(GridFamily):
     """
 
     beside = ("video_grid_thw", "mm_token_type_ids")
+    appends = True
     placeholder = "image_token_id"
     vision_width = "vision_config.out_hidden_size"
 

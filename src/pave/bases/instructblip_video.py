@@ -19,6 +19,7 @@ class InstructBlipVideo(FrameFamily):
     needs = ("qformer_input_ids",)
     beside = ("qformer_input_ids",)
     vision_width = None
+    appends = False
     language_model = "language_model"
     vision_tower = "vision_model"
 

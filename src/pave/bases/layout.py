@@ -89,9 +89,19 @@ def deepstack_of(output: Any, rows: Sequence[int]) -> list[dict[str, Tensor]]:
 
 
 def deepstack_to(videos: Sequence[VideoTokens]) -> list[list[Tensor]] | None:
-    """Return the deepstack features of videos as a base takes them, by layer and video; ``None`` without any."""
+    """Return the deepstack features of videos as a base takes them, by layer and video; ``None`` without any.
+
+    Tokens that a patch appends have none of their own, so theirs are 0.
+    """
     layers = sum(name.startswith(DEEPSTACK) for name in videos[0].kept) if videos else 0
-    return [[video.kept[f"{DEEPSTACK}{layer}"] for video in videos] for layer in range(layers)] or None
+    return [[_lengthened(video, f"{DEEPSTACK}{layer}") for video in videos] for layer in range(layers)] or None
+
+
+def _lengthened(video: VideoTokens, name: str) -> Tensor:
+    features = video.kept[name]
+    if video.appended is None:
+        return features
+    return torch.cat([features, features.new_zeros(len(video.appended), features.shape[1])])
 
 
 def fill(room: Sequence[int], sizes: Iterable[int]) -> list[int] | None:

@@ -9,3 +9,4 @@ class Lfm3VL(GridFamily):
     """``Lfm3VlForConditionalGeneration``."""
 
     vision_tower = "model.vision_tower"
+    appends = True

@@ -12,4 +12,5 @@ class MiniMaxM3(GridFamily):
     """
 
     vision_tower = "model.vision_tower"
+    appends = True
     lora_without = ("shared_experts",)

@@ -17,6 +17,7 @@ class Molmo2(Family):
 
     needs = ("video_token_pooling", "video_grids")
     beside = ("mm_token_type_ids",)
+    appends = True
     placeholder = "image_patch_id"
 
     def shapes(self, inputs: Mapping[str, Any], times_sec: Sequence[Any] | None = None) -> list[VideoShape]:

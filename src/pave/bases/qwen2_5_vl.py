@@ -12,3 +12,4 @@ class Qwen2_5VL(WindowedFamily):  # noqa: N801
     """
 
     beside = ("video_grid_thw", "mm_token_type_ids", "second_per_grid_ts")
+    appends = True

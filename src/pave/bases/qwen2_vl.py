@@ -9,4 +9,5 @@ class Qwen2VL(GridFamily):
     """``Qwen2VLForConditionalGeneration``; ``hidden_size`` of its tower is the width after merging."""
 
     beside = ("video_grid_thw", "mm_token_type_ids")
+    appends = True
     vision_width = "vision_config.embed_dim"

@@ -13,6 +13,7 @@ class Qwen3VL(GridFamily):
     """
 
     beside = ("video_grid_thw", "mm_token_type_ids")
+    appends = True
 
 
 class Qwen3_5Moe(Qwen3VL):  # noqa: N801

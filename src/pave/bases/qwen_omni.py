@@ -1,4 +1,7 @@
-"""The thinkers of Qwen2.5-Omni and Qwen3-Omni, which hear, too: their own sound goes its own way beside a patch."""
+"""The thinkers of Qwen2.5-Omni and Qwen3-Omni, which hear, too: their own sound goes its own way beside a patch.
+
+They work out positions from the ids alone, so that a placeholder more would get a place in the video's grid.
+"""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ class UndividedFamily(Family):
     """One entry a step. The times of the frames tell which steps are a video's; without them, a row has one video."""
 
     entries = "step"
+    appends = True
 
     @abstractmethod
     def steps(self, inputs: Mapping[str, Any]) -> list[Step]:

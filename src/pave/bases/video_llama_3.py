@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
 from pave.bases.grid import GridFamily
 from pave.bases.layout import VideoShape, rows_of
+from pave.bases.lengthen import Lengthened
 from pave.errors import InputError
+from pave.types import VideoTokens
 
 
 class VideoLlama3(GridFamily):
@@ -22,6 +25,7 @@ class VideoLlama3(GridFamily):
 
     needs = ("video_grid_thw", "video_merge_sizes")
     vision_tower = "model.vision_model"
+    appends = True
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__(config)
@@ -50,3 +54,18 @@ class VideoLlama3(GridFamily):
                 f"video_compression_mask has {mask.numel()} entries for videos of {sizes} tokens; give one a token"
             )
         return [int(part.sum()) for part in mask.flatten().split(sizes)]
+
+    def lengthen(
+        self, inputs: Mapping[str, Any], videos: Sequence[VideoTokens], layout: str
+    ) -> tuple[dict[str, Any], Lengthened | None]:
+        longer, lengthened = super().lengthen(inputs, videos, layout)
+        mask = inputs.get("video_compression_mask")
+        if lengthened is not None and mask is not None:
+            parts = mask.flatten().split([video.tokens[..., 0].numel() for video in videos])
+            pairs = zip(parts, videos, strict=True)
+            added = [
+                [part] if video.appended is None else [part, part.new_ones(len(video.appended))]
+                for part, video in pairs
+            ]
+            longer["video_compression_mask"] = torch.cat([part for parts in added for part in parts])
+        return longer, lengthened

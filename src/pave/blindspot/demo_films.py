@@ -18,6 +18,7 @@ from pave.media.audio import read_audio
 from pave.media.recording import open_recording
 from pave.media.video import frames_at, probe, sample_frames
 from pave.model import PaveModel
+from pave.patches.patch import ResidualPatch
 from pave.types import Sample
 
 WAVE_RATE = 8000
@@ -103,7 +104,7 @@ def _attention(sample: Sample, model: PaveModel, cache: MediaCache) -> tuple[Any
     for patch in model.patches.values():
         path = sample.side.get(patch.config.channel)
         side = None if path is None else cache.side[patch.config.channel, path]
-        if side is None:
+        if side is None or not isinstance(patch, ResidualPatch):
             continue
         _, video = cache.videos[sample.video]
         queries = [video.queries(patch.config.query).to(model.device)]

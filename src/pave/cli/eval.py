@@ -39,6 +39,7 @@ def run(
     shard: str | None = None,
     compare: str | None = None,
     probe: bool = False,
+    disturb: str | None = None,
     json: bool = False,
 ) -> None:
     """Score the answers of a base, with or without patches, on data sets.
@@ -62,14 +63,17 @@ def run(
         shard: This process's part of the work as i/n, such as 2/4; the last one to end joins the parts in --out.
         compare: Models to compare on the same samples, such as base,lora:FOLDER,patch:FOLDER.
         probe: Ask with the true side channel, and with silenced, moved, swapped and random ones.
+        disturb: What is done to the steps of side channels first, such as keep=0.25,late_sec=1.
         json: Print the result as one JSON object.
     """
+    from pave.data.disturbance import Disturbance
     from pave.evaluation.config import EvalConfig, EvalSettings
 
     quieten()
     if compare is not None and (probe or patch):
         raise InputError("pave eval: --compare names its models itself; leave --patch and --probe out")
     named = tuple(patch or ())
+    disturbance = Disturbance() if disturb is None else Disturbance.parse(disturb)
     config = EvalConfig(
         data=tuple(data),
         base=base or (None if named or compare else "blindspot"),
@@ -78,7 +82,9 @@ def run(
         frames=frames,
         limit=limit,
         precision=precision,
-        settings=EvalSettings(batch_size, max_new_tokens, seed, cache_video_tokens=store is None, store=store),
+        settings=EvalSettings(
+            batch_size, max_new_tokens, seed, cache_video_tokens=store is None, store=store, disturbance=disturbance
+        ),
         benchmark=name,
         convention=convention,
         only=only or {},

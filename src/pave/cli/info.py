@@ -74,7 +74,7 @@ def run(
         json: Print one JSON object for scripts.
     """
     from pave.bases.sizes import configuration_of
-    from pave.cost import Scene, count_base, count_patch, meta_base, meta_model
+    from pave.cost import Scene, count_appended, count_base, count_patch, meta_base, meta_model
 
     quieten()
     if list:
@@ -99,7 +99,9 @@ def run(
         side = count_side(setup, seconds, side_steps, side_tokens, model, scene) if setup.patch else Side(0, 0, None)
         added = count_patch(model, cost, setup.patch, setup.lora, side.steps, side.tokens)
         added += [side.encoder] if side.encoder else []
-        facts |= {"side_steps": side.steps, "side_tokens": side.tokens} if setup.patch else {}
+        if setup.patch:
+            appended = count_appended(model, setup.patch, side.steps, side.tokens)
+            facts |= {"side_steps": side.steps, "side_tokens": side.tokens, "appended_tokens": appended}
     facts |= {"video_steps": cost.steps, "video_tokens": cost.tokens, "sequence": cost.sequence}
     if json:
         print_json(_result(base, patch, cost, added, facts))
@@ -189,7 +191,7 @@ def _result(
 ) -> dict[str, Any]:
     total = cost.total
     parts = {part.name: _numbers(part) for part in cost.parts}
-    shares = {part.name.lower(): {**_numbers(part), **_shares(part, total)} for part in added}
+    shares = {part.name.lower().replace(" ", "_"): {**_numbers(part), **_shares(part, total)} for part in added}
     whole = {**_numbers(total), "active_parameters": cost.active, "cache_bytes": cost.cache, "parts": parts}
     return {"base": {"name": base, **whole}, "patch_source": patch, **shares, **facts}
 
@@ -254,6 +256,8 @@ def _percentage(share: float) -> str:
 def _caption(cost: BaseCost, facts: dict[str, Any]) -> str:
     side = f", {facts['side_steps']} side steps of {facts['side_tokens']} token(s)" if "side_steps" in facts else ""
     total = cost.total.parameters
+    appended = facts.get("appended_tokens")
+    side += f", which become {appended} tokens after the video's" if appended else ""
     active = f" {_amount(cost.active, 'B')} parameters are active for a text token." if cost.active < total else ""
     return (
         f"One video of {facts['frames']} frames and {facts['seconds']:g} s{side}: {facts['video_steps']} x "

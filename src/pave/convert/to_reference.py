@@ -43,6 +43,7 @@ EXPRESSIBLE: dict[str, tuple[Any, ...]] = {
     "query": ("vision",),
     "layout": ("grid",),
     "side_scale": (1.0,),
+    "gate": ("norm",),
 }
 """Fields of a patch's configuration, and what the reference has for each."""
 

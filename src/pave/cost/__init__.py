@@ -6,7 +6,7 @@ Of a mixture of experts the routed experts count as often as a token is sent to 
 """
 
 from pave.cost.base import count_base, meta_base, meta_model
-from pave.cost.patch import EncoderCost, count_encoder, count_patch, side_steps
+from pave.cost.patch import EncoderCost, count_appended, count_encoder, count_patch, side_steps
 from pave.cost.scene import BaseCost, Part, Scene
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "EncoderCost",
     "Part",
     "Scene",
+    "count_appended",
     "count_base",
     "count_encoder",
     "count_patch",

@@ -77,6 +77,21 @@ def count_base(model: PaveModel | PreTrainedModel, scene: Scene, layout: str | N
     return BaseCost(parts, step.steps, tokens, video + scene.prompt_tokens, active, cache)
 
 
+def count_longer(model: PaveModel, cost: BaseCost, added: int) -> int:
+    """Return the operations that the prefill takes more if the language model reads so many more tokens.
+
+    Args:
+        model: The base, from :func:`meta_model`.
+        cost: Its cost without them.
+        added: How many.
+    """
+    core = model.base.base_model
+    decoder = next(getattr(core, name) for name in ("language_model", "text_model") if hasattr(core, name))
+    longer, _ = _prefill(model.base, decoder, cost.sequence + added, 0)
+    shorter, _ = _prefill(model.base, decoder, cost.sequence, 0)
+    return longer - shorter
+
+
 def _video_features(base: PreTrainedModel, core: nn.Module) -> Any:
     for owner, name in ((core, "get_video_features"), (base, "get_video_features"), (core, "get_image_features")):
         if hasattr(owner, name):

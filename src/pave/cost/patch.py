@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pave.config import LoraSpec, PatchConfig, from_dict
+from pave.cost.base import count_longer
 from pave.cost.scene import BaseCost, Part, Scene
 from pave.cost.video import one_step
 from pave.cost.weightless import RealNumbers
@@ -17,6 +18,8 @@ from pave.encoders import build
 from pave.encoders import registry as encoders
 from pave.errors import InputError
 from pave.model import PaveModel
+from pave.patches import build as build_patch
+from pave.patches.patch import Patch
 
 _NAME = "patch"
 
@@ -31,6 +34,8 @@ def count_patch(
 ) -> list[Part]:
     """Count a patch and its LoRA on a base from :func:`meta_model`; the model is left without them.
 
+    If the patch appends tokens, what the language model does with them is a part of its own.
+
     Args:
         model: The base.
         base: Its cost.
@@ -42,18 +47,42 @@ def count_patch(
     Raises:
         InputError: If the patch does not fit the base.
     """
-    with torch.device("meta"):
-        model.add_patch(_NAME, patch, lora)
-    parts = []
+    parts, added = [], 0
     if patch is not None:
-        module = model.patches[_NAME]
+        module = _module(model, patch)
         flops = module.flops(base.steps, base.tokens, side_steps, side_tokens)
         parts.append(Part("patch", sum(weight.numel() for weight in module.parameters()), flops))
+        added = module.added_tokens(side_steps, side_tokens)
+    if added:
+        parts.append(Part("longer sequence", 0, count_longer(model, base, added)))
     if lora is not None:
+        with torch.device("meta"):
+            model.add_patch(_NAME, None, lora)
         parameters = sum(weight.numel() for weight in model.lora.parameters(_NAME))
-        parts.append(Part("LoRA", parameters, 2 * parameters * base.sequence))
-    model.remove_patch(_NAME)
+        parts.append(Part("LoRA", parameters, 2 * parameters * (base.sequence + added)))
+        model.remove_patch(_NAME)
     return parts
+
+
+def count_appended(model: PaveModel, patch: PatchConfig, side_steps: int, side_tokens: int) -> int:
+    """Return how many tokens a patch adds to those that the language model reads.
+
+    Args:
+        model: The base, from :func:`meta_model`.
+        patch: The fusion module.
+        side_steps: K.
+        side_tokens: N.
+
+    Raises:
+        InputError: If the patch does not fit the base.
+    """
+    return _module(model, patch).added_tokens(side_steps, side_tokens)
+
+
+def _module(model: PaveModel, patch: PatchConfig) -> Patch:
+    """Return the module of a patch on the meta device."""
+    with torch.device("meta"):
+        return build_patch(model.family.fit(patch, model.record.name))
 
 
 @dataclass(frozen=True)

@@ -235,7 +235,7 @@ def _settings(model: PaveModel, processor: PaveProcessor, reader: SideReader) ->
 
 
 def _asks_before_projector(model: PaveModel) -> bool:
-    return any(spec.patch is not None and spec.patch.query == "vision" for spec in model.specs.values())
+    return any(spec.patch is not None and spec.patch.reads_vision for spec in model.specs.values())
 
 
 class _Budget:

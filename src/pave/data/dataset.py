@@ -80,4 +80,4 @@ class SampleDataset(Dataset[Features]):
         else:
             video, encoded = self.cache.video(sample.video)
             side = self.cache.side_of(sample, self.reader.channels)
-        return self.processor.features(turns, video, self.reader.thinned(sample, side, draw), encoded)
+        return self.processor.features(turns, video, self.reader.seen(sample, side, draw), encoded)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pave import encoders
+from pave.data.disturbance import Disturbance, Disturber
 from pave.data.processor import load_base_processor
 from pave.data.store import FeatureStore
 from pave.data.store_keys import about_side
@@ -37,6 +38,7 @@ class SideReader:
     def __init__(self, encoders: Mapping[str, EncodesFiles], store: FeatureStore | None = None) -> None:
         self.encoders = dict(encoders)
         self.store = store
+        self.disturber: Disturber | None = None
         self.silent: dict[str, set[Path]] = {channel: set() for channel in self.encoders}
 
     @classmethod
@@ -68,10 +70,10 @@ class SideReader:
             if channel not in built:
                 built[channel] = encoders.build(preprocessing.encoder)
                 built[channel].training = training
-            if built[channel].numbers_steps and spec.patch.alignment != "index":
+            if built[channel].numbers_steps and spec.patch.reads_times:
                 raise InputError(
-                    f"patch {name!r} aligns by {spec.patch.alignment!r}, but the encoder of channel {channel!r} "
-                    "numbers its steps; set 'times: seconds' there"
+                    f"patch {name!r} goes by seconds, but the encoder of channel {channel!r} numbers "
+                    "its steps; set 'times: seconds' there"
                 )
         attach_tower(model, built.values())
         return cls(built, store)
@@ -133,10 +135,26 @@ class SideReader:
             for channel in self.encoders
         }
 
-    def thinned(
-        self, sample: Sample, side: Mapping[str, SideChannel | None], draw: int
-    ) -> dict[str, SideChannel | None]:
-        """Return what one use of a sample in training sees of its side channels.
+    def disturb(self, disturbance: Disturbance, seed: int, training: bool) -> None:
+        """Disturb every side channel from now on, whatever is kept of it.
+
+        Args:
+            disturbance: What is done; nothing by default.
+            seed: Of what is drawn.
+            training: Draw anew for each use of a sample.
+
+        Raises:
+            InputError: If the steps of a channel are numbered, not timed.
+        """
+        numbered = [name for name, encoder in self.encoders.items() if getattr(encoder, "numbers_steps", False)]
+        if disturbance == Disturbance():
+            return
+        if numbered:
+            raise InputError(f"the encoder of channel {numbered[0]!r} numbers its steps; a disturbance needs seconds")
+        self.disturber = Disturber(disturbance, seed, training)
+
+    def seen(self, sample: Sample, side: Mapping[str, SideChannel | None], draw: int) -> dict[str, SideChannel | None]:
+        """Return what one use of a sample sees of its side channels: thinned in training, and disturbed.
 
         Args:
             sample: The sample.
@@ -144,11 +162,15 @@ class SideReader:
             draw: Number of the use, which decides what encoders that draw let through.
         """
         return {
-            channel: signal
-            if signal is None or not getattr(self.encoders[channel], "thins", False)
-            else self.encoders[channel].thin(signal, sample.side[channel], sample.video, draw)
+            channel: None if signal is None else self._seen(channel, signal, sample, draw)
             for channel, signal in side.items()
         }
+
+    def _seen(self, channel: str, signal: SideChannel, sample: Sample, draw: int) -> SideChannel:
+        encoder = self.encoders[channel]
+        if getattr(encoder, "thins", False):
+            signal = encoder.thin(signal, sample.side[channel], sample.video, draw)
+        return signal if self.disturber is None else self.disturber(channel, signal, sample, draw)
 
 
 def attach_tower(model: PaveModel, made: Iterable[encoders.Encoder]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,14 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from pave.data import disturbance
 from pave.data.features import PreparedVideo
 from pave.evaluation.asking import Media, is_missing
 from pave.evaluation.metrics import normalised
 from pave.evaluation.responses import references_of
 from pave.types import Sample, SideChannel, VideoTokens
-
-TIE_SEC = 1e-6
-"""A moment half-way between two steps is taken from the later one: every step of an even signal is used once."""
 
 Change = Callable[[Sample, SideChannel], SideChannel]
 
@@ -56,26 +53,8 @@ def zeroed(sample: Sample, signal: SideChannel) -> SideChannel:
 
 
 def shifted(by_sec: float) -> Change:
-    """Return what moves a signal by some seconds: later if above 0, and the end comes round to the beginning.
-
-    The steps keep their times and exchange their values, so that number, range and statistics stay. A signal that is
-    no longer than the shift is moved by half its length instead, as far as it can be.
-    """
-
-    def change(sample: Sample, signal: SideChannel) -> SideChannel:
-        if signal.steps < 2:
-            return signal
-        times_sec = signal.times_sec.numpy()
-        length_sec = float(times_sec[-1] - times_sec[0]) * signal.steps / (signal.steps - 1)
-        if length_sec <= 0:
-            return signal
-        moved_sec = by_sec if abs(by_sec) < length_sec else math.copysign(length_sec / 2, by_sec)
-        sources_sec = np.mod(times_sec - times_sec[0] - moved_sec + TIE_SEC, length_sec)
-        gaps_sec = np.abs(sources_sec[:, None] - (times_sec - times_sec[0])[None, :])
-        nearest = np.minimum(gaps_sec, length_sec - gaps_sec).argmin(axis=1)
-        return replace(signal, values=signal.values[torch.from_numpy(nearest)])
-
-    return change
+    """Return what moves a signal by some seconds; see :func:`pave.data.disturbance.shifted`."""
+    return lambda sample, signal: disturbance.shifted(signal, by_sec)
 
 
 def noise(seed: int) -> Change:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pave.config import check_choices
+from pave.data.disturbance import Disturbance
 from pave.errors import InputError
 
 
@@ -24,6 +25,7 @@ class EvalSettings:
         cache_limit_gb: Memory that is kept so, in units of 10^9 bytes.
         store: Folder of a feature store that video tokens and side channels are read from, and what is missing is
             added to; ``None`` to compute them.
+        disturbance: What is done to the steps of every side channel before a patch reads them.
 
     Raises:
         InputError: On a value out of range.
@@ -35,6 +37,7 @@ class EvalSettings:
     cache_video_tokens: bool = False
     cache_limit_gb: float = 16.0
     store: Path | None = None
+    disturbance: Disturbance = field(default_factory=Disturbance)
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_new_tokens", "cache_limit_gb"):

@@ -49,6 +49,7 @@ def facts_of(asker: Asker, config: EvalConfig, samples: Sequence[Sample]) -> dic
         **inputs_of(asker),
         "decoding": {"max_new_tokens": settings.max_new_tokens, "do_sample": False, "num_beams": 1},
         "batch_size": settings.batch_size,
+        "disturbance": asdict(settings.disturbance),
         "store": None if settings.store is None else str(settings.store),
         "precision": config.precision,
         "device": model.device.type,

@@ -176,6 +176,7 @@ def asker_for(
     store = None if settings.store is None else open_store(settings.store, model)
     reader = SideReader({}) if base_only else reader or SideReader.from_model(model)
     reader = SideReader(reader.encoders, store) if store is not None else reader
+    reader.disturb(settings.disturbance, settings.seed, training=False)
     videos = None if store is None else StoredVideos(store, model, processor)
     media = None
     if settings.cache_video_tokens or videos is not None:

@@ -1,4 +1,4 @@
-"""Patches: the trained modules that read a side channel and return a residual for the video tokens."""
+"""Patches: the trained modules that read a side channel, for a residual on the video tokens or tokens of its own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ if TYPE_CHECKING:
     from pave.patches.patch import Patch
 
 registry: Registry[type[Patch]] = Registry(
-    "patch type", "pave.patches", {"cross_attention": "pave.patches.patch:CrossAttentionPatch"}
+    "patch type",
+    "pave.patches",
+    {
+        "append": "pave.patches.append:AppendPatch",
+        "cross_attention": "pave.patches.patch:CrossAttentionPatch",
+    },
 )
 
 
 def build(config: PatchConfig) -> Patch:
-    """Build the bare module of a patch, freshly initialised, so that its residual is exactly 0.
+    """Build the bare module of a patch, freshly initialised; a residual is then exactly 0.
 
     Raises:
         InputError: If ``config.type`` is unknown, or a width is still to be filled in by a base.

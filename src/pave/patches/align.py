@@ -1,4 +1,4 @@
-"""Which side steps each video step may see: windows in seconds, or the reference's equal split by index."""
+"""Which side steps each video step may see: windows in seconds, the reference's equal split by index, or all."""
 
 from __future__ import annotations
 
@@ -83,6 +83,11 @@ def index_windows(steps: int, side_steps: int) -> Windows:
     counts[:longer] += 1
     stops = np.cumsum(counts)
     return Windows(stops - counts, stops)
+
+
+def whole_windows(steps: int, side_steps: int) -> Windows:
+    """Return windows of all K side steps for each of T video steps."""
+    return Windows(np.zeros(steps, dtype=np.int64), np.full(steps, side_steps, dtype=np.int64))
 
 
 def stretch(side_steps: int, steps: int) -> Resampling:

@@ -1,4 +1,4 @@
-"""Several patches on one batch: who acts on which sample, and the sum of their residuals."""
+"""Several patches on one batch: who acts on which sample, the sum of their residuals, and the tokens they append."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from pave.config import PatchConfig
 from pave.errors import InputError, nearest
-from pave.patches.patch import Patch
+from pave.patches.append import AppendPatch
+from pave.patches.patch import Patch, ResidualPatch
 from pave.types import SideChannel, VideoTokens
 
 Side: TypeAlias = Mapping[str, Sequence[SideChannel | None]]
@@ -97,7 +98,7 @@ def choose(choice: Choice, default: Mapping[str, float], known: Iterable[str], r
 
 @dataclass(frozen=True)
 class Composed:
-    """Videos with the residuals of all their patches.
+    """Videos with what all their patches add.
 
     Args:
         videos: The videos.
@@ -118,7 +119,7 @@ def apply_patches(
     videos: Sequence[VideoTokens],
     always: Container[str] = (),
 ) -> Composed:
-    """Add the residuals of all patches; each asks with the base's own tokens, so that no order matters.
+    """Add the residuals and tokens of all patches; each asks with the base's own tokens, so that no order matters.
 
     Args:
         patches: The patches, by name.
@@ -131,6 +132,7 @@ def apply_patches(
         InputError: If there is not one entry a video, or times are needed and missing.
     """
     sums: list[Tensor | None] = [None] * len(videos)
+    appended: list[list[Tensor]] = [[] for _ in videos]
     present: list[set[str]] = [set() for _ in chosen]
     idle = []
     # One order in all processes: what one gathers the weights for, the others must, too.
@@ -145,17 +147,17 @@ def apply_patches(
             if name in always:
                 idle.append(run_idle(patch))
             continue
-        found = residuals(patch, [videos[place] for place in places], [given[place] for place in places])
-        for place, residual in zip(places, found, strict=True):
+        found = _additions(patch, [videos[place] for place in places], [given[place] for place in places])
+        for place, addition in zip(places, found, strict=True):
             row = videos[place].row
             present[row].add(name)
-            scaled = residual if chosen[row][name] == 1 else residual * chosen[row][name]
+            scaled = addition if chosen[row][name] == 1 else addition * chosen[row][name]
             before = sums[place]
-            sums[place] = scaled if before is None else before + scaled
-    composed = [
-        video if total is None else replace(video, tokens=video.tokens + total)
-        for video, total in zip(videos, sums, strict=True)
-    ]
+            if isinstance(patch, AppendPatch):
+                appended[place].append(scaled)
+            else:
+                sums[place] = scaled if before is None else before + scaled
+    composed = [_composed(*parts) for parts in zip(videos, sums, appended, strict=True)]
     if idle and composed:
         # So the tokens need a gradient in every process, whichever patches its batch needs.
         zero = torch.stack(idle).sum().to(composed[0].tokens)
@@ -164,7 +166,24 @@ def apply_patches(
     return Composed(composed, present, idle)
 
 
-def residuals(patch: Patch, videos: Sequence[VideoTokens], given: Sequence[SideChannel | None]) -> list[Tensor]:
+def _composed(video: VideoTokens, total: Tensor | None, appended: Sequence[Tensor]) -> VideoTokens:
+    if total is not None:
+        video = replace(video, tokens=video.tokens + total)
+    return replace(video, appended=torch.cat(list(appended))) if appended else video
+
+
+def _additions(patch: Patch, videos: Sequence[VideoTokens], given: Sequence[SideChannel | None]) -> list[Tensor]:
+    """Return what one patch makes for each video, beside its tokens: residuals (T,S,C), or tokens to append (A,C)."""
+    if isinstance(patch, ResidualPatch):
+        return residuals(patch, videos, given)
+    home = _home(patch, videos[0].tokens.device)
+    made = patch([entry.to(home) if entry else None for entry in given])
+    return [tokens.to(video.tokens) for video, tokens in zip(videos, made, strict=True)]
+
+
+def residuals(
+    patch: ResidualPatch, videos: Sequence[VideoTokens], given: Sequence[SideChannel | None]
+) -> list[Tensor]:
     """Return one patch's residual (T,S,C) for each video, beside its tokens (PAVE, section 3).
 
     Args:
@@ -177,8 +196,7 @@ def residuals(patch: Patch, videos: Sequence[VideoTokens], given: Sequence[SideC
     """
     config = patch.config
     queries = [video.queries(config.query) for video in videos]
-    # Not always where the base's tokens are: a base may lie on several devices.
-    home = next((weight.device for weight in patch.parameters()), queries[0].device)
+    home = _home(patch, queries[0].device)
     found = patch(
         [query.to(home) for query in queries],
         [entry.to(home) if entry else None for entry in given],
@@ -193,19 +211,26 @@ def run_idle(patch: Patch) -> Tensor:
 
     Data-parallel training waits for every gradient, and sharded weights are gathered by all processes or by none.
     """
-    home = next((weight.device for weight in patch.parameters()), None)
-    query = torch.zeros(1, 1, patch.config.query_dim, device=home)
-    (residual,) = patch([query], [None], [torch.zeros(1, dtype=torch.float64)], [(1, 1)])
-    nothing: Tensor = residual.float().sum()
+    if isinstance(patch, ResidualPatch):
+        query = torch.zeros(1, 1, patch.config.query_dim, device=_home(patch, None))
+        (made,) = patch([query], [None], [torch.zeros(1, dtype=torch.float64)], [(1, 1)])
+    else:
+        (made,) = patch([None])
+    nothing: Tensor = made.float().sum()
     return nothing
+
+
+def _home(patch: Patch, default: torch.device | None) -> torch.device | None:
+    """Return where a patch lies: not always where the base's tokens are, as a base may lie on several devices."""
+    return next((weight.device for weight in patch.parameters()), default)
 
 
 def _times(video: VideoTokens, config: PatchConfig) -> Tensor:
     if not video.times_sec.isnan().any():
         return video.times_sec
-    if config.alignment == "time" or config.positions == "rotary_time":
+    if config.reads_times:
         raise InputError(
-            f"video_times_sec is missing; the patch of channel {config.channel!r} aligns by time, "
+            f"video_times_sec is missing; the patch of channel {config.channel!r} goes by seconds, "
             "so give the seconds of the sampled frames"
         )
     return torch.arange(video.tokens.shape[0], dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The patch: from queries and a side channel to a residual for the video tokens of a frozen Video LLM."""
+"""Patches that add to video tokens: from queries and a side channel to a residual of the same shape."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Fused:
 
 
 class Patch(nn.Module, ABC):
-    """What every patch is: a module that turns queries and side channels into residuals.
+    """What every patch is: a module that turns side channels into something that the language model reads.
 
     Args:
         config: Every size and choice.
@@ -58,6 +58,25 @@ class Patch(nn.Module, ABC):
             if getattr(config, name) < 1:
                 raise InputError(f"patch {config.channel!r}: {name} is {getattr(config, name)}; give the base's width")
         self.config = config
+
+    @abstractmethod
+    def flops(self, video_steps: int, video_tokens: int, side_steps: int, side_tokens: int) -> int:
+        """Return the floating-point operations of one forward pass, two for each multiplication in a matrix product.
+
+        Args:
+            video_steps: T, evenly spread over the same time as the side steps.
+            video_tokens: S.
+            side_steps: K.
+            side_tokens: N.
+        """
+
+    def added_tokens(self, side_steps: int, side_tokens: int) -> int:
+        """Return how many tokens more the language model reads of K side steps of N tokens."""
+        return 0
+
+
+class ResidualPatch(Patch):
+    """A patch that turns queries and side channels into residuals for the video tokens."""
 
     @abstractmethod
     def forward(
@@ -95,17 +114,6 @@ class Patch(nn.Module, ABC):
         Arguments and errors are those of :meth:`forward`.
         """
 
-    @abstractmethod
-    def flops(self, video_steps: int, video_tokens: int, side_steps: int, side_tokens: int) -> int:
-        """Return the floating-point operations of one forward pass, two for each multiplication in a matrix product.
-
-        Args:
-            video_steps: T, evenly spread over the same time as the side steps.
-            video_tokens: S.
-            side_steps: K.
-            side_tokens: N.
-        """
-
 
 class Output(nn.Module):
     """Two linear layers with a GELU between them, from the patch's width to the language model's."""
@@ -121,8 +129,20 @@ class Output(nn.Module):
         return mapped
 
 
-class CrossAttentionPatch(Patch):
-    """The paper's fusion: temporally aligned cross-attention, then a norm that starts at zero (PAVE, section 3.2).
+class TanhGate(nn.Module):
+    """One number whose tanh scales a residual: another way to start at 0, without a norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, residual: Tensor) -> Tensor:
+        """Return the scaled residual, of the same shape."""
+        return residual * self.weight.tanh()
+
+
+class CrossAttentionPatch(ResidualPatch):
+    """The paper's fusion: temporally aligned cross-attention, then a gate that starts at zero (PAVE, section 3.2).
 
     A fresh patch therefore adds exactly 0. So does a video step without any side step in its window, at any time.
 
@@ -139,17 +159,22 @@ class CrossAttentionPatch(Patch):
         tied = config.value_projection == "tied"
         self.layers = nn.ModuleList(Layer(hidden, memory, config.heads, tied) for _ in range(config.layers))
         self.output = Output(hidden, config.token_dim)
-        self.norm = nn.LayerNorm(config.token_dim)
+        if config.gate == "tanh":
+            self.tanh_gate = TanhGate()
+        else:
+            self.norm = nn.LayerNorm(config.token_dim)
+        if config.gate == "token":
+            self.token_gate = nn.Linear(hidden, 1)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw fresh weights: torch's default for linear layers, biases 0, and a final norm of 0."""
+        """Draw fresh weights: torch's default for linear layers, biases 0, and a final norm or gate of 0."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.LayerNorm):
                 module.reset_parameters()
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
-        nn.init.zeros_(self.norm.weight)
+        nn.init.zeros_(self.tanh_gate.weight if self.config.gate == "tanh" else self.norm.weight)
 
     # Under torch.compile only the dense layers compile, so that a batch of other sizes does not mean another graph.
     @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator, no-untyped-call]
@@ -160,7 +185,7 @@ class CrossAttentionPatch(Patch):
         query_times_sec: Sequence[Tensor | Sequence[float]],
         query_grids: Sequence[tuple[int, int]] | None = None,
     ) -> list[Tensor]:
-        """See :meth:`Patch.forward`."""
+        """See :meth:`ResidualPatch.forward`."""
         videos = check_batch(self.config, queries, sides, query_times_sec, query_grids)
         present = [video for video in videos if video.side is not None]
         runs = list(pack(present, lambda video: video.extent, TOKENS_AT_ONCE))
@@ -178,7 +203,7 @@ class CrossAttentionPatch(Patch):
         query_times_sec: Sequence[Tensor | Sequence[float]],
         query_grids: Sequence[tuple[int, int]] | None = None,
     ) -> list[Tensor | None]:
-        """See :meth:`Patch.attention_maps`; a mean over layers, heads and the tokens of a step."""
+        """See :meth:`ResidualPatch.attention_maps`; a mean over layers, heads and the tokens of a step."""
         videos = check_batch(self.config, queries, sides, query_times_sec, query_grids)
         with torch.no_grad():
             return [self._attention_map(video) for video in videos]
@@ -187,21 +212,22 @@ class CrossAttentionPatch(Patch):
         """See :meth:`Patch.flops`."""
         config = self.config
         hidden = config.hidden_dim
-        resampled = config.alignment == "index" and side_steps < video_steps
+        resampled, whole = config.alignment == "index" and side_steps < video_steps, config.alignment == "none"
         seen = video_steps if resampled else side_steps
-        rows = min(video_steps, seen)
+        rows = video_steps if whole else min(video_steps, seen)
         queries, sides = rows * video_tokens, seen * side_tokens
-        softmax = sides > rows
+        softmax = sides > (1 if whole else rows)
+        asking = queries if whole else video_tokens
         projections_a_side = 1 + (softmax and config.value_projection == "separate")
         memory = config.memory_dim or hidden
         layer = projections_a_side * sides * memory + 4 * queries * hidden
         if softmax:
-            layer += queries * hidden + 2 * video_tokens * sides
+            layer += queries * hidden + 2 * asking * sides
         inputs = (
             video_steps * video_tokens * config.query_dim * hidden
             + side_steps * side_tokens * config.side_dim * memory
         )
-        outputs = 2 * queries * (hidden + config.token_dim) * hidden
+        outputs = 2 * queries * (hidden + config.token_dim) * hidden + queries * hidden * (config.gate == "token")
         return 2 * (config.layers * layer * hidden + inputs + outputs)
 
     def _zeros(self, video: Video, unused: list[nn.Parameter]) -> Tensor:
@@ -232,7 +258,7 @@ class CrossAttentionPatch(Patch):
     @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator, no-untyped-call]
     def _residuals(self, runs: list[Fused]) -> list[Tensor]:
         """Return the residuals of all videos of the runs."""
-        mapped = self.norm(self.output(concatenate([run.tokens for run in runs])))
+        mapped = self._gated(concatenate([run.tokens for run in runs]))
         residuals = []
         parts = torch.split(mapped, [len(run.tokens) for run in runs])
         for run, part in zip(runs, parts, strict=True):
@@ -240,6 +266,12 @@ class CrossAttentionPatch(Patch):
             for video, residual in zip(run.videos, spread, strict=True):
                 residuals.append(residual.view(*video.queries.shape[:2], -1).to(video.queries))
         return residuals
+
+    def _gated(self, tokens: Tensor) -> Tensor:
+        """Return the residuals (tokens, C) of query tokens (tokens, hidden) that have read their windows."""
+        made = self.output(tokens)
+        gated: Tensor = self.tanh_gate(made) if self.config.gate == "tanh" else self.norm(made)
+        return gated * self.token_gate(tokens).sigmoid() if self.config.gate == "token" else gated
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _queries(self, videos: list[Video], made: Plan) -> Tensor:

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from pave.config import PatchConfig
-from pave.patches.align import Integers, Resampling, Seconds, Windows, index_windows, stretch, time_windows
+from pave.patches.align import (
+    Integers,
+    Resampling,
+    Seconds,
+    Windows,
+    index_windows,
+    stretch,
+    time_windows,
+    whole_windows,
+)
 from pave.patches.attention import Rotations
 from pave.patches.batch import Video
 from pave.patches.positions import grid_positions, index_rotation, time_rotation
@@ -69,6 +78,8 @@ def align(config: PatchConfig, video: Video) -> Aligned:
     side_steps = video.channel.steps
     if config.alignment == "time":
         return Aligned(time_windows(video.times_sec, times_sec, config.overlap_sec), None, side_steps, times_sec)
+    if config.alignment == "none":
+        return Aligned(whole_windows(steps, side_steps), None, side_steps, times_sec)
     if side_steps >= steps:
         return Aligned(index_windows(steps, side_steps), None, side_steps, times_sec)
     resampling = stretch(side_steps, steps)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pave.config import LoraSpec, PatchConfig, Preprocessing, check_choices
 from pave.errors import InputError
+from pave.training.augmentation import Augmentation
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class TrainConfig:
         store: Folder of a feature store that video tokens and side channels are read from, and what is missing is
             added to; ``None`` to compute them.
         side_dropout: Chance with which a side channel is left out of a sample.
+        augmentation: What else is done to samples.
         workers: Processes that read media while the model trains; or threads that do so before, where all is cached.
         save_every: Steps between checkpoints.
         log_every: Steps between entries of the loss curve.
@@ -124,6 +126,7 @@ class TrainConfig:
     cache_limit_gb: float = 16.0
     store: Path | None = None
     side_dropout: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
     workers: int = 4
     save_every: int = 500
     log_every: int = 10

@@ -20,11 +20,15 @@ from pave.checkpoint import LORA_FOLDER, LORA_WEIGHTS_FILE, WEIGHTS_FILE
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.sharding import fill, in_shards
+from pave.training.augmentation import hide_video
 
 PATCHES_FOLDER = "patches"
 STAGING_FOLDER = "staging"
 CHECKPOINT_PREFIX = "checkpoint-"
 KEPT_CHECKPOINTS = 2
+
+SCALING = ("norm.", "tanh_gate.")
+"""Weights of a patch that have a learning rate of their own: what it makes grows with them alone."""
 
 
 class PaveTrainer(Trainer):
@@ -41,6 +45,7 @@ class PaveTrainer(Trainer):
         lora_lr: Peak learning rate of the LoRAs.
         side_dropout: Chance with which a side channel is left out of a sample.
         norm_lr: Peak learning rate of the patches' final norms; by default ``patch_lr``.
+        hidden_video: Share of a video's tokens that the language model does not see.
         options: As in ``transformers.Trainer``.
 
     Raises:
@@ -55,6 +60,7 @@ class PaveTrainer(Trainer):
         lora_lr: float,
         side_dropout: float = 0.0,
         norm_lr: float | None = None,
+        hidden_video: float = 0.0,
         **options: Any,
     ) -> None:
         model.set_trainable(names)
@@ -64,8 +70,9 @@ class PaveTrainer(Trainer):
         self.names = list(names)
         self.rates = {"patch": patch_lr, "norm": patch_lr if norm_lr is None else norm_lr, "lora": lora_lr}
         self.side_dropout = side_dropout
-        self._drop_step = -1
-        self._drop_rng = np.random.default_rng()
+        self.hidden_video = hidden_video
+        self._drawn_step = -1
+        self._step_rng = np.random.default_rng()
         self._staging = False
         super().__init__(model=model, **options)
         self.remove_callback(PrinterCallback)
@@ -88,20 +95,26 @@ class PaveTrainer(Trainer):
         return self.optimizer
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *arguments: Any, **options: Any) -> Any:
-        """Return the loss of a batch, from which some side channels may have been left out."""
+        """Return the loss of a batch, of which side channels may be left out, and video tokens hidden."""
         if self.side_dropout and inputs.get("side"):
             inputs = {**inputs, "side": self._thinned(inputs["side"])}
+        if self.hidden_video:
+            inputs = hide_video(self.model, inputs, self.hidden_video, self._rng())
         return super().compute_loss(model, inputs, *arguments, **options)
 
     def _thinned(self, side: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        # Drawn from the step's own generator, so that a resumed run leaves out the same.
-        if self._drop_step != self.state.global_step:
-            self._drop_step = self.state.global_step
-            self._drop_rng = np.random.default_rng([self.args.seed, self._drop_step, self.args.process_index])
+        rng = self._rng()
         return {
-            channel: [None if self._drop_rng.random() < self.side_dropout else entry for entry in entries]
+            channel: [None if rng.random() < self.side_dropout else entry for entry in entries]
             for channel, entries in side.items()
         }
+
+    def _rng(self) -> np.random.Generator:
+        """Return the step's own generator, so that a resumed run draws the same."""
+        if self._drawn_step != self.state.global_step:
+            self._drawn_step = self.state.global_step
+            self._step_rng = np.random.default_rng([self.args.seed, self._drawn_step, self.args.process_index])
+        return self._step_rng
 
     def _get_train_sampler(self, *arguments: Any) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)
@@ -167,13 +180,13 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def trained_weights(model: PaveModel, names: Sequence[str]) -> dict[str, list[Tensor]]:
-    """Return the weights of patches, of their final norms, and of their LoRAs, a shared one once."""
+    """Return the weights of patches, of the norms or gates that scale what they make, and of their LoRAs, a shared one once."""
     modules = [model.patches[name] for name in names if name in model.patches]
     patch = [(path, weight) for module in modules for path, weight in module.named_parameters()]
     lora = [weight for name in names if name in model.lora.specs for weight in model.lora.parameters(name)]
     return {
-        "patch": [weight for path, weight in patch if not path.startswith("norm.")],
-        "norm": [weight for path, weight in patch if path.startswith("norm.")],
+        "patch": [weight for path, weight in patch if not path.startswith(SCALING)],
+        "norm": [weight for path, weight in patch if path.startswith(SCALING)],
         "lora": list({id(weight): weight for weight in lora}.values()),
     }
 

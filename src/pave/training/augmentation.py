@@ -1,0 +1,64 @@
+"""What training does to its samples so that a patch must use its channel, and stands a channel that is not exact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from pave.data.disturbance import Disturbance
+from pave.errors import InputError
+from pave.model import PaveModel
+from pave.types import VideoTokens
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done anew at each use of a sample.
+
+    Args:
+        side: What is done to the steps of side channels.
+        hidden_video: Share of a video's tokens in whose place the language model sees the mean of all of them; patches
+            still ask with the tokens themselves (GeoSR, arXiv 2603.26639, hides tokens for the same end).
+
+    Raises:
+        InputError: On a value out of range.
+    """
+
+    side: Disturbance = field(default_factory=Disturbance)
+    hidden_video: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hidden_video < 1:
+            raise InputError(
+                f"augmentation: hidden_video is {self.hidden_video}; it must be from 0 up to, not including, 1"
+            )
+
+
+def hide_video(model: PaveModel, inputs: Mapping[str, Any], share: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Return a batch with so large a share of its video tokens hidden; pixels are encoded first.
+
+    Args:
+        model: The model that the batch is for.
+        inputs: The batch.
+        share: From 0 to 1.
+        rng: Where it is drawn from.
+    """
+    videos = inputs.get("videos")
+    if videos is None:
+        if inputs.get(model.family.pixels) is None:
+            return dict(inputs)
+        videos = model.encode_videos(inputs, inputs.get("video_times_sec"))
+    rest = {name: value for name, value in inputs.items() if name != model.family.pixels}
+    return {**rest, "videos": [hidden(video, share, rng) for video in videos]}
+
+
+def hidden(video: VideoTokens, share: float, rng: np.random.Generator) -> VideoTokens:
+    """Return a video with the mean of its tokens in place of a share of them; patches ask with what was there."""
+    tokens = video.tokens
+    places = torch.from_numpy(rng.random(tokens.shape[:2]) < share).to(tokens.device)
+    mean = tokens.mean(dim=(0, 1))
+    return replace(video, tokens=torch.where(places.unsqueeze(-1), mean, tokens), asked=video.queries("projected"))
