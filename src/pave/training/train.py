@@ -163,6 +163,14 @@ def _read(path: Path, config: TrainConfig, cap: int | None) -> list[Sample]:
         absent = sum(sample.side.get(channel) is None for sample in samples)
         if absent:
             logger.warning("%s: %d of %d samples name no file for channel %r", path, absent, len(samples), channel)
+    lacking = sum(bool(sample.extra.get("missing")) for sample in samples)
+    if lacking:
+        logger.warning(
+            "%s: %d of %d samples lack media and are learnt without them; prepare the data with --leave-out-missing",
+            path,
+            lacking,
+            len(samples),
+        )
     return [samples[index] for index in capped(len(samples), cap, config.seed)]
 
 
