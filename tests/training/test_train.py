@@ -182,6 +182,20 @@ def test_absent_channels_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert "3 of 5 samples name no file for channel 'audio'" in caplog.text
 
 
+def test_samples_that_lack_media_are_counted_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = make_config(tmp_path)
+    lines = [json.loads(text) for text in (tmp_path / "set" / "samples.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["missing"] = []
+    for line in lines[:2]:
+        line |= {"video": None, "side": {"audio": None}, "missing": ["clips/000000.mp4"]}
+    (tmp_path / "set" / "samples.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with caplog.at_level(logging.INFO, "pave"):
+        train(config)
+    told = [record.getMessage() for record in caplog.records if "lack media" in record.getMessage()]
+    assert len(told) == 1 and "2 of 5 samples lack media and are learnt without them" in told[0]
+
+
 def test_seed_decides(tmp_path: Path) -> None:
     config = make_config(tmp_path)
     one, same, other = (

@@ -13,6 +13,7 @@ from pave.checkpoint import locate_patch, read_preprocessing, read_spec
 from pave.data.processor import PaveProcessor
 from pave.errors import InputError
 from pave.evaluation.config import EvalConfig
+from pave.evaluation.figures import plain
 from pave.evaluation.folder import COMPARISON_FILE, ResultFolder, folder_name
 from pave.evaluation.processes import processes
 from pave.evaluation.questions import read_questions
@@ -93,10 +94,13 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the responses, in plain JSON types."""
-        return {
-            "models": {name: result.to_dict() for name, result in self.results.items()},
-            "differences": [vars(difference) for difference in self.differences],
-        }
+        found: dict[str, Any] = plain(
+            {
+                "models": {name: result.to_dict() for name, result in self.results.items()},
+                "differences": [vars(difference) for difference in self.differences],
+            }
+        )
+        return found
 
 
 def run_comparison(config: EvalConfig, contenders: Sequence[Contender]) -> Comparison | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pave.data.jsonl import read_samples
 from pave.errors import InputError, nearest
+from pave.evaluation.figures import plain
 from pave.evaluation.folder import RESPONSES_FILE
 from pave.evaluation.questions import with_references
 from pave.evaluation.responses import Response, read_responses, response_to
@@ -43,7 +44,8 @@ def rescore(
     else:
         responses = read_responses(path)
     scoring = scoring_of(responses, benchmark, convention, seed, skip_missing)
-    return {**score(responses, scoring, unreferenced), "source": str(path)}
+    found: dict[str, Any] = plain({**score(responses, scoring, unreferenced), "source": str(path)})
+    return found
 
 
 def joined(path: Path, data: Sequence[Path]) -> tuple[list[Response], int]:
