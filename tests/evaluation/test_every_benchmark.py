@@ -1,4 +1,7 @@
-"""Every benchmark from made-up files in its raw format to a page: prepare, eval on the shipped tiny base, report."""
+"""Every benchmark from made-up files in its raw format to a page: prepare, eval on the shipped tiny base, report.
+
+Their answers are scored again under every other convention, without the model.
+"""
 
 from __future__ import annotations
 
@@ -75,6 +78,12 @@ def test_from_raw_files_to_a_page(case: Case, tmp_path: Path, capsys: pytest.Cap
     for line in lines:
         assert (line["prediction"] == "") >= bool(line["extra"]["missing"])
         assert line["extra"]["references"] and line["extra"]["benchmark"] == case.benchmark
+
+    for convention in conventions.names(case.benchmark)[1:]:
+        again = result("score", capsys, out, "--convention", convention)
+        assert (again["convention"], again["n"], again["missing"]) == (convention, case.samples, case.missing)
+    there = result("score", capsys, out, "--skip-missing")
+    assert (there["n"], there["missing"]) == (case.samples - case.missing, case.missing)
 
     page = tmp_path / "page.html"
     assert call("report", out, "--out", page) == 0

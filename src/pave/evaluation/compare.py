@@ -19,7 +19,7 @@ from pave.evaluation.processes import processes
 from pave.evaluation.questions import read_questions
 from pave.evaluation.responses import Response
 from pave.evaluation.result import EvalResult
-from pave.evaluation.run import answer_and_score, asker_for, own_shard, scoring_for, settled
+from pave.evaluation.run import answer_and_score, asker_for, channels_of, own_shard, scoring_for, settled
 from pave.evaluation.scoring import Scoring, clusters_of, kept, metrics_of
 from pave.evaluation.statistics import paired_interval
 from pave.files import write_whole
@@ -118,12 +118,12 @@ def run_comparison(config: EvalConfig, contenders: Sequence[Contender]) -> Compa
     """
     check_contenders(contenders)
     shard = own_shard(config)
-    model = _base(config, contenders)
     settled_frames = config.frames or _common("frames", contenders)
     preset = _common("preset", contenders)
-    channels = [spec.patch.channel for spec in map(read_spec, _folders(contenders)) if spec.patch is not None]
+    channels = channels_of([patch for contender in contenders for patch in contender.patches])
     questions = read_questions(config, channels)
     scoring = scoring_for(config, questions)
+    model = _base(config, contenders)
     results: dict[str, EvalResult] = {}
     for number, contender in enumerate(contenders, start=1):
         names = [model.load_patch(patch, f"patch_{place}") for place, patch in enumerate(contender.patches, start=1)]

@@ -1,4 +1,4 @@
-"""Numbers as JSON and as text, those that are none included: the accuracy over answers that nobody gave is no number."""
+"""Numbers as JSON and as text, those that are none included: an accuracy over no answers at all is no number."""
 
 from __future__ import annotations
 

@@ -102,13 +102,13 @@ def run_probe(config: EvalConfig) -> Probe | None:
         InputError: If no patch reads a channel, or model, data or output folder cannot be used.
     """
     shard = own_shard(config)
-    model = load_model(config)
-    channels = channels_of(model)
+    channels = channels_of(config.patches)
     if not channels:
         raise InputError("--probe: no patch reads a side channel; name one by --patch")
     questions = read_questions(config, channels)
     check_ids(questions.samples)
     scoring = scoring_for(config, questions)
+    model = load_model(config)
     processor = PaveProcessor.from_model(model, config.frames)
     asker = asker_for(model, settled(config.settings, scoring), processor)
     variants, left_out = variants_of(asker, questions.samples, scoring.seed)

@@ -18,6 +18,7 @@ PROMPTS = {
     "video3d": "{} Answer the question simply.",
 }
 
+
 def read(raw: RawFiles, config: PrepareConfig, name: str, count: int) -> Iterable[Row]:
     """Read the questions of a file; conversations end with the first answer, as the paper trains on."""
     path = raw.find(*(f"{folder}ScanQA_v1.0_{name}.json" for folder in ("", "qa/", "ScanQA_v1.0/")))
