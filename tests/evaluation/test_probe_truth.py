@@ -44,7 +44,7 @@ def heard(data: Path, shift_sec: float) -> float:
 
 
 def still_right(sample: dict[str, Any], scene: dict[str, Any], shift_sec: float) -> float:
-    """Return how likely the answer to a question of the track `hear` is still right; nothing heard is a blind guess."""
+    """Return how likely the answer to a question of `hear` is still right; who hears nothing guesses blindly."""
     question, answer = sample["messages"][0]["content"], sample["answer"]
     events = {event["kind"]: (event["onset_sec"] + shift_sec) % LENGTH_SEC for event in scene["sounds"]}
     asked = {kind: time_sec for kind, time_sec in events.items() if kind in question}

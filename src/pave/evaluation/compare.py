@@ -118,6 +118,7 @@ def run_comparison(config: EvalConfig, contenders: Sequence[Contender]) -> Compa
     """
     check_contenders(contenders)
     shard = own_shard(config)
+    folders = _result_folders(config, contenders)
     settled_frames = config.frames or _common("frames", contenders)
     preset = _common("preset", contenders)
     channels = channels_of([patch for contender in contenders for patch in contender.patches])
@@ -125,12 +126,11 @@ def run_comparison(config: EvalConfig, contenders: Sequence[Contender]) -> Compa
     scoring = scoring_for(config, questions)
     model = _base(config, contenders)
     results: dict[str, EvalResult] = {}
-    for number, contender in enumerate(contenders, start=1):
+    for contender, folder in zip(contenders, folders, strict=True):
         names = [model.load_patch(patch, f"patch_{place}") for place, patch in enumerate(contender.patches, start=1)]
         processor = PaveProcessor.from_model(model, settled_frames, preset)
         asker = asker_for(model, settled(config.settings, scoring), processor)
         own = replace(config, patches=contender.patches, base=model.record.name)
-        folder = None if config.out is None else ResultFolder(config.out / folder_name(number, contender.name))
         result = answer_and_score(asker, questions, scoring, own, folder, shard)
         for name in names:
             model.remove_patch(name)
@@ -194,6 +194,17 @@ def paired(
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file so that nobody ever sees half of it."""
     write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _result_folders(config: EvalConfig, contenders: Sequence[Contender]) -> list[ResultFolder | None]:
+    """Return the folder of each contender, all of them usable."""
+    if config.out is None:
+        return [None] * len(contenders)
+    names = [folder_name(number, contender.name) for number, contender in enumerate(contenders, start=1)]
+    folders = [ResultFolder(config.out / name) for name in names]
+    for folder in folders:
+        folder.check_usable()
+    return [*folders]
 
 
 def _base(config: EvalConfig, contenders: Sequence[Contender]) -> PaveModel:
