@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pave.blindspot.generate import MakeConfig, make
+from pave.checkpoint import locate_patch, read_preprocessing
 from pave.cli.arguments import parse
 from pave.evaluation.config import EvalConfig, EvalSettings
 from pave.evaluation.probe import SHUFFLED, Probe, run_probe
@@ -81,12 +82,24 @@ def test_a_trained_patch_loses_what_wrong_sound_takes_away(count: int, margin: f
         assert low - 3 <= heard(data, seconds) <= high + 3
 
 
+def control() -> TrainConfig:
+    config = parse(TrainConfig, "pave train", [str(CONFIG)])
+    assert isinstance(config, TrainConfig)
+    return config
+
+
+def test_the_control_goes_on_from_the_shipped_patch() -> None:
+    config = control()
+    made = read_preprocessing(locate_patch("hear"))
+    assert config.start == "hear" and made is not None
+    assert (config.preprocessing.frames, config.preprocessing.encoder) == (made.frames, made.encoder)
+
+
 @pytest.mark.slow
 def test_a_patch_trained_on_shuffled_sound_loses_nothing_and_is_flagged(tmp_path: Path) -> None:
     train_set = make(MakeConfig("hear", 1200, 31, tmp_path / "train", workers=1)).samples.parent
     write_shuffled(train_set, tmp_path / "shuffled")
-    config = parse(TrainConfig, "pave train", [str(CONFIG)])
-    train(replace(config, out=tmp_path / "patch", data=(Source(tmp_path / "shuffled"),)))
+    train(replace(control(), out=tmp_path / "patch", data=(Source(tmp_path / "shuffled"),)))
     data = make(MakeConfig("hear", 400, 424_251, tmp_path / "set", workers=1)).samples.parent
     found = probed(str(tmp_path / "patch"), data)
     assert all(abs(lost) < 10 for lost in drops(found).values())
