@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli import calls
 from tests.evaluation.benchmarks.raw_files import avqa, avsd, blindspot, music_avqa
+from tests.tiny import write_data
 
 call = partial(calls.call, "data")
 result = partial(calls.result, "data")
@@ -93,6 +94,18 @@ class TestCheck:
     )
     def test_refused(self, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert message in refused(capsys, "check", *arguments)
+
+
+class TestShuffle:
+    def test_what_it_says(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        data = write_data(tmp_path / "set", count=4, videos=2)
+        assert result(capsys, "shuffle", data, "--out", tmp_path / "out")["shuffled"] == 4
+        assert call("shuffle", data, "--out", tmp_path / "again", "--seed", 1) == 0
+        assert "again: 4 samples have the side channels of another clip" in capsys.readouterr().out
+
+    def test_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        data = write_data(tmp_path / "set", count=4, videos=1)
+        assert "there is nothing to shuffle" in refused(capsys, "shuffle", data, "--out", tmp_path / "out")
 
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pave.cli import main
+from pave.model import PaveModel
 from tests.tiny import base_folder, patched, write_data
 
 
@@ -76,6 +77,23 @@ def test_shard_by_shard(data: Path, patch: str, tmp_path: Path, capsys: pytest.C
     parts = last_line(capsys)
     assert main([*arguments, "--json"]) == 0
     assert last_line(capsys)["accuracy"] == parts["accuracy"]
+
+
+@pytest.mark.parametrize("way", [[], ["--probe"], ["--compare", "base,patch:"]], ids=["eval", "probe", "compare"])
+def test_no_java_is_said_before_a_model_is_loaded(
+    way: list[str],
+    patch: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = write_data(tmp_path / "set", count=2, videos=2, benchmark="avsd", references=["yes"])
+    monkeypatch.setattr(PaveModel, "from_base", None)
+    monkeypatch.setattr("pave.evaluation.conventions.java.shutil.which", lambda name: None)
+    models = [*way[:-1], way[-1] + patch] if "--compare" in way else [*way, "--patch", patch]
+    assert main(["eval", "--data", str(data), *models]) == 2
+    captured = capsys.readouterr()
+    assert "need Java, and no 'java' is on PATH" in captured.err and len(captured.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

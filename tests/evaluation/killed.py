@@ -29,21 +29,37 @@ def started(data: Path, patch: str, out: Path) -> int:
 
 
 def main(data: Path, patch: str, folder: Path, instants: int) -> None:
-    """Run once unbroken, then with kills, and print how many responses were there after each of them."""
+    """Run once unbroken, then with kills; a run that ends before its instant is followed by another from the start.
+
+    Prints how many runs there were, and for each kill which run it hit and how many responses were on disk then. There
+    are more kills than asked for if none of these fell between the first response and the last.
+    """
     begun = time.monotonic()
     os.waitpid(started(data, patch, folder / "whole"), 0)
     length_sec = time.monotonic() - begun
+    most = responses_in(folder / "whole", folder / "whole")
     rng = np.random.default_rng(0)
-    counts, ends = [], []
-    for _ in range(instants):
-        child = started(data, patch, folder / "broken")
+    runs, kills = 1, list[tuple[int, int]]()
+    while len(kills) < instants or not any(0 < count < most for _, count in kills):
+        out = folder / f"broken-{runs}"
+        child = started(data, patch, out)
         time.sleep(float(rng.uniform(0, length_sec)))
         os.kill(child, signal.SIGKILL)
-        ends.append(os.WIFSIGNALED(os.waitpid(child, 0)[1]))
-        responses = folder / "broken" / "responses.jsonl"
-        counts.append(responses.read_bytes().count(b"\n") if responses.exists() else 0)
-    _, end = os.waitpid(started(data, patch, folder / "broken"), 0)
-    print(json.dumps({"counts": counts, "killed": sum(ends), "last": end}))
+        if os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+            kills.append((runs, responses_in(out, folder / "whole")))
+        else:
+            runs += 1
+    last = os.waitpid(started(data, patch, folder / f"broken-{runs}"), 0)[1]
+    print(json.dumps({"runs": runs, "kills": kills, "last": last}))
+
+
+def responses_in(broken: Path, whole: Path) -> int:
+    """Return how many whole responses a killed run left, all of which must be those of an unbroken run."""
+    path = broken / "responses.jsonl"
+    content = path.read_bytes() if path.exists() else b""
+    kept = content[: content.rfind(b"\n") + 1]
+    assert (whole / "responses.jsonl").read_bytes().startswith(kept)
+    return kept.count(b"\n")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,19 @@ def test_differences_are_paired_over_clips() -> None:
     assert (same.value, same.interval) == (0, (0, 0))
 
 
+def test_what_lies_in_a_folder_stays(tmp_path: Path) -> None:
+    data, out = write_data(tmp_path / "set", count=2, videos=2), tmp_path / "out"
+    (out / "2-patch-audio").mkdir(parents=True)
+    (out / "2-patch-audio" / "notes.txt").touch()
+    patched("llava_onevision").save_patch("audio", tmp_path / "audio")
+    base = str(base_folder("llava_onevision"))
+    config = EvalConfig((data,), base=base, out=out, settings=SETTINGS)
+    contenders = [Contender("base", ()), Contender("patch:audio", (str(tmp_path / "audio"),))]
+    with pytest.raises(InputError, match="2-patch-audio: exists and is not empty, but holds no run.json"):
+        run_comparison(config, contenders)
+    assert [path.name for path in out.rglob("*")] == ["2-patch-audio", "notes.txt"]
+
+
 def test_each_is_what_it_is_alone(tmp_path: Path) -> None:
     data = write_data(tmp_path / "set", count=5, videos=2)
     base = str(base_folder("llava_onevision"))

@@ -62,7 +62,20 @@ def test_a_patch_that_adds_nothing_is_flagged_in_its_card(
     assert (tmp_path / "audio" / "README.md").read_text() == card
 
 
+def test_what_lies_in_a_folder_stays(data: Path, tmp_path: Path) -> None:
+    patched("llava_onevision").save_patch("audio", tmp_path / "audio")
+    notes = tmp_path / "out" / "1-real" / "notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.touch()
+    config = EvalConfig((data,), patches=(str(tmp_path / "audio"),), out=tmp_path / "out", settings=SETTINGS)
+    with pytest.raises(InputError, match="1-real: exists and is not empty, but holds no run.json"):
+        run_probe(config)
+    assert notes.exists()
+
+
 def test_altered_channels_reach_the_model(data: Path, tmp_path: Path) -> None:
+    # New patches draw their weights from the global generator, and not all weights hear the difference.
+    torch.manual_seed(0)
     model = patched("llava_onevision")
     model.save_patch("audio", tmp_path / "audio")
     found = run_probe(EvalConfig((data,), patches=(str(tmp_path / "audio"),), limit=4, settings=SETTINGS))

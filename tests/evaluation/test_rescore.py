@@ -55,12 +55,25 @@ def test_responses_carry_all_that_scores_need(data: Path, tmp_path: Path) -> Non
     assert [response.id for response in read_responses(folder / "responses.jsonl")] == list(said)
 
 
+def test_an_evaluation_that_was_cut_short_is_not_scored_as_if_it_were_whole(data: Path, tmp_path: Path) -> None:
+    said, folder = dict(RIGHT), tmp_path / "out"
+    responses = [response_to(sample, said[sample.id]) for sample in read_samples(data)]
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps({"samples": 4}))
+    (folder / "responses.jsonl").write_bytes(b"".join(map(as_line, responses[:3])))
+    with pytest.raises(InputError, match="out: holds 3 of 4 responses and is not done; run the same pave eval again"):
+        rescore(folder)
+    (folder / "responses.jsonl").write_bytes(b"".join(map(as_line, responses)))
+    (folder / "result.json").write_text(json.dumps({"skipped_reasons": {"no answer": 2}}))
+    assert rescore(folder)["skipped_reasons"] == {"no answer": 2}
+
+
 @pytest.mark.parametrize(
     ("predictions", "message"),
     [
-        (RIGHT[:3], "1 samples have no prediction, such as 'tiny-3'"),
+        (RIGHT[:3], "1 of 4 samples have no prediction, first 'tiny-3'"),
         ([*RIGHT, RIGHT[0]], ":5: id 'tiny-0' is there a second time"),
-        ([*RIGHT, ("tiny-9", "yes")], "id 'tiny-9' is of no sample in the data; did you mean 'tiny-"),
+        ([*RIGHT, ("tiny-9", "yes")], "id 'tiny-9' is of no sample of the data set; did you mean 'tiny-"),
         ([*RIGHT[:3], ("tiny-3", 7)], ":4: id and prediction must be texts"),
     ],
 )

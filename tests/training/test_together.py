@@ -17,9 +17,10 @@ from pave.errors import InputError
 from pave.evaluation.config import EvalConfig, EvalSettings
 from pave.evaluation.run import run_evaluation
 from pave.model import PaveModel
+from pave.training.build import build_model
 from pave.training.config import PatchTask, Source, TrainConfig
 from pave.training.run import Run
-from pave.training.train import build_model, train
+from pave.training.train import train
 from pave.training.trainer import PaveTrainer
 from tests.tiny import ENCODER, FRAMES, LORA, PATCH, base_folder, write_data
 

@@ -17,9 +17,10 @@ from pave.checkpoint import read_preprocessing, read_spec
 from pave.config import LoraSpec, Preprocessing
 from pave.errors import InputError
 from pave.model import PaveModel
+from pave.training.build import build_model, with_start
 from pave.training.config import Source, TrainConfig
 from pave.training.run import Run
-from pave.training.train import build_model, train, with_start
+from pave.training.train import train
 from pave.training.trainer import PaveTrainer
 from tests.tiny import FAMILIES, LORA, PATCH, PREPROCESSING, base_folder, write_data
 
@@ -180,6 +181,20 @@ def test_absent_channels_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.INFO, "pave"):
         assert train(config).loss > 0
     assert "3 of 5 samples name no file for channel 'audio'" in caplog.text
+
+
+def test_samples_that_lack_media_are_counted_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = make_config(tmp_path)
+    lines = [json.loads(text) for text in (tmp_path / "set" / "samples.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["missing"] = []
+    for line in lines[:2]:
+        line |= {"video": None, "side": {"audio": None}, "missing": ["clips/000000.mp4"]}
+    (tmp_path / "set" / "samples.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with caplog.at_level(logging.INFO, "pave"):
+        train(config)
+    told = [record.getMessage() for record in caplog.records if "lack media" in record.getMessage()]
+    assert len(told) == 1 and "2 of 5 samples lack media and are learnt without them" in told[0]
 
 
 def test_seed_decides(tmp_path: Path) -> None:

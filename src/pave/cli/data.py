@@ -1,4 +1,4 @@
-"""``pave data prepare``, ``pave data list`` and ``pave data check``: benchmarks, and what sets have in common."""
+"""``pave data``: benchmarks from their raw files, what sets have in common, and a control with shuffled channels."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ COMMANDS = {
     "prepare": "turn a benchmark's raw files into a data set",
     "list": "show the benchmarks",
     "check": "find what training and test sets share",
+    "shuffle": "give every clip the side channels of another, as a control",
 }
 EXAMPLES = 3
 
 
 def main(arguments: list[str]) -> None:
-    """Run ``pave data prepare``, ``pave data list`` or ``pave data check``."""
+    """Run one of :data:`COMMANDS`."""
     chosen = choose("pave data", COMMANDS, arguments)
     if chosen is None:
         return
@@ -32,8 +33,8 @@ def main(arguments: list[str]) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     if name == "check" and rest and not rest[0].startswith("-"):
         rest = ["--train", *rest]
-    target = {"prepare": prepare, "list": list_benchmarks, "check": check}[name]
-    parse(target, f"pave data {name}", rest, ["name"] if name == "prepare" else [])
+    target = {"prepare": prepare, "list": list_benchmarks, "check": check, "shuffle": shuffle}[name]
+    parse(target, f"pave data {name}", rest, {"prepare": ["name"], "shuffle": ["data"]}.get(name, []))
 
 
 def prepare(
@@ -159,6 +160,25 @@ def check(
         _print_report(report)
     if strict and report.found:
         raise SystemExit(1)
+
+
+def shuffle(data: Path, out: Path, seed: int = 0, channels: list[str] | None = None, json: bool = False) -> None:
+    """Write a data set anew in which every clip has the side channels of another; media stay where they are.
+
+    Args:
+        data: Data set: a .jsonl file, or a folder that holds samples.jsonl.
+        out: New or empty folder for samples.jsonl.
+        seed: Of the shuffling.
+        channels: Names of side channels of your own that the set uses.
+        json: Print the result as one JSON object.
+    """
+    from pave.evaluation.shuffled import write_shuffled
+
+    count = write_shuffled(data, out, seed, channels or ())
+    if json:
+        print_json({"out": str(out), "shuffled": count})
+    else:
+        print(f"{out}: {count:,} samples have the side channels of another clip")
 
 
 def _number(count: int | None) -> str:

@@ -86,5 +86,7 @@ def _print(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -
     Console().print(table)
 
 
-def _figures(value: float, interval: Sequence[float]) -> tuple[str, str]:
-    return f"{value:.4g}", f"{interval[0]:.4g} to {interval[1]:.4g}"
+def _figures(value: float | None, interval: Sequence[float | None]) -> tuple[str, str]:
+    from pave.evaluation.figures import figure, span
+
+    return figure(value), span(interval)

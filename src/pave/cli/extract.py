@@ -159,8 +159,8 @@ def _of_patches(names: list[str]) -> list[Asker]:
 
 def _of_training(path: Path) -> tuple[list[Asker], list[Path]]:
     from pave.cli.train import make_source
+    from pave.training.build import with_start
     from pave.training.config import TrainConfig
-    from pave.training.train import with_start
 
     config = with_start(from_dict(TrainConfig, read_yaml(path), str(path)))
     for source in config.data:

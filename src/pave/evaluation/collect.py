@@ -34,6 +34,7 @@ def collect(
         InputError: If the folder is another evaluation's, or a medium cannot be used; a folder in which nothing was
             answered yet is left as it was.
     """
+    folder.check_usable()
     with _left_as_it_was(folder):
         folder.claim(facts)
         found = _finished(folder, samples)
@@ -115,8 +116,8 @@ def _left_as_it_was(folder: ResultFolder) -> Iterator[None]:
         yield
     except InputError:
         if not claimed and folder.path.exists() and not any(map(_whole_lines, folder.path.glob("responses*.jsonl"))):
-            for path in folder.path.iterdir():
-                path.unlink()
+            for path in [folder.path / RUN_FILE, *folder.path.glob("responses*.jsonl")]:
+                path.unlink(missing_ok=True)
             if not existed:
                 folder.path.rmdir()
         raise

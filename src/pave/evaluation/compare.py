@@ -13,17 +13,18 @@ from pave.checkpoint import locate_patch, read_preprocessing, read_spec
 from pave.data.processor import PaveProcessor
 from pave.errors import InputError
 from pave.evaluation.config import EvalConfig
+from pave.evaluation.figures import plain
 from pave.evaluation.folder import COMPARISON_FILE, ResultFolder, folder_name
 from pave.evaluation.processes import processes
 from pave.evaluation.questions import read_questions
 from pave.evaluation.responses import Response
 from pave.evaluation.result import EvalResult
-from pave.evaluation.run import answer_and_score, asker_for, own_shard, scoring_for, settled
+from pave.evaluation.run import answer_and_score, asker_for, channels_of, own_shard, scoring_for, settled
 from pave.evaluation.scoring import Scoring, clusters_of, kept, metrics_of
 from pave.evaluation.statistics import paired_interval
 from pave.files import write_whole
 from pave.model import PaveModel
-from pave.training.train import DTYPES
+from pave.training.build import DTYPES
 
 BASE, LORA, PATCH = "base", "lora", "patch"
 
@@ -93,10 +94,13 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the responses, in plain JSON types."""
-        return {
-            "models": {name: result.to_dict() for name, result in self.results.items()},
-            "differences": [vars(difference) for difference in self.differences],
-        }
+        found: dict[str, Any] = plain(
+            {
+                "models": {name: result.to_dict() for name, result in self.results.items()},
+                "differences": [vars(difference) for difference in self.differences],
+            }
+        )
+        return found
 
 
 def run_comparison(config: EvalConfig, contenders: Sequence[Contender]) -> Comparison | None:
@@ -114,19 +118,19 @@ def run_comparison(config: EvalConfig, contenders: Sequence[Contender]) -> Compa
     """
     check_contenders(contenders)
     shard = own_shard(config)
-    model = _base(config, contenders)
+    folders = _result_folders(config, contenders)
     settled_frames = config.frames or _common("frames", contenders)
     preset = _common("preset", contenders)
-    channels = [spec.patch.channel for spec in map(read_spec, _folders(contenders)) if spec.patch is not None]
+    channels = channels_of([patch for contender in contenders for patch in contender.patches])
     questions = read_questions(config, channels)
     scoring = scoring_for(config, questions)
+    model = _base(config, contenders)
     results: dict[str, EvalResult] = {}
-    for number, contender in enumerate(contenders, start=1):
+    for contender, folder in zip(contenders, folders, strict=True):
         names = [model.load_patch(patch, f"patch_{place}") for place, patch in enumerate(contender.patches, start=1)]
         processor = PaveProcessor.from_model(model, settled_frames, preset)
         asker = asker_for(model, settled(config.settings, scoring), processor)
         own = replace(config, patches=contender.patches, base=model.record.name)
-        folder = None if config.out is None else ResultFolder(config.out / folder_name(number, contender.name))
         result = answer_and_score(asker, questions, scoring, own, folder, shard)
         for name in names:
             model.remove_patch(name)
@@ -190,6 +194,17 @@ def paired(
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file so that nobody ever sees half of it."""
     write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _result_folders(config: EvalConfig, contenders: Sequence[Contender]) -> list[ResultFolder | None]:
+    """Return the folder of each contender, all of them usable."""
+    if config.out is None:
+        return [None] * len(contenders)
+    names = [folder_name(number, contender.name) for number, contender in enumerate(contenders, start=1)]
+    folders = [ResultFolder(config.out / name) for name in names]
+    for folder in folders:
+        folder.check_usable()
+    return [*folders]
 
 
 def _base(config: EvalConfig, contenders: Sequence[Contender]) -> PaveModel:

@@ -16,6 +16,7 @@ from pave.evaluation.alterations import AlteredMedia, noise, same_answer_donors,
 from pave.evaluation.asking import Asker, Media
 from pave.evaluation.compare import Difference, paired, write_json
 from pave.evaluation.config import EvalConfig
+from pave.evaluation.figures import figure, plain, span
 from pave.evaluation.folder import PLOT_FILE, PROBE_FILE, ResultFolder, folder_name
 from pave.evaluation.probe_plot import REAL, ProbeRow, write_plot
 from pave.evaluation.processes import processes
@@ -74,14 +75,16 @@ class Probe:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the responses, in plain JSON types."""
-        rows = [vars(row) for row in self.rows]
-        return {
-            "rows": rows,
-            "left_out": dict(self.left_out),
-            "warnings": list(self.warnings),
-            "chance": self.chance,
-            "result": self.results[REAL].to_dict(),
-        }
+        found: dict[str, Any] = plain(
+            {
+                "rows": [vars(row) for row in self.rows],
+                "left_out": dict(self.left_out),
+                "warnings": list(self.warnings),
+                "chance": self.chance,
+                "result": self.results[REAL].to_dict(),
+            }
+        )
+        return found
 
 
 def run_probe(config: EvalConfig) -> Probe | None:
@@ -99,13 +102,13 @@ def run_probe(config: EvalConfig) -> Probe | None:
         InputError: If no patch reads a channel, or model, data or output folder cannot be used.
     """
     shard = own_shard(config)
-    model = load_model(config)
-    channels = channels_of(model)
+    channels = channels_of(config.patches)
     if not channels:
         raise InputError("--probe: no patch reads a side channel; name one by --patch")
     questions = read_questions(config, channels)
     check_ids(questions.samples)
     scoring = scoring_for(config, questions)
+    model = load_model(config)
     processor = PaveProcessor.from_model(model, config.frames)
     asker = asker_for(model, settled(config.settings, scoring), processor)
     variants, left_out = variants_of(asker, questions.samples, scoring.seed)
@@ -188,8 +191,7 @@ def _warning(drop: Difference) -> list[str]:
     """Return what it means if the real channel is no better than that of another clip."""
     if drop.interval[0] > 0:
         return []
-    low, high = drop.interval
-    figures = f"{drop.metric} {drop.value:+.4g} with the real one, 95 % interval {low:+.4g} to {high:+.4g}"
+    figures = f"{drop.metric} {figure(drop.value, '+')} with the real one, 95 % interval {span(drop.interval, '+')}"
     if drop.than == SHUFFLED:
         return [f"The real channel is no better than that of another clip ({figures}): it is not shown to be used."]
     if drop.than == SAME_ANSWER:
@@ -217,11 +219,8 @@ def card_text(probe: Probe) -> str:
     warnings = "".join(f"> **Warning.** {warning}\n\n" for warning in probe.warnings)
     lines = [f"| channel | {probe.rows[0].metric} | 95 % interval | real channel better by |", "|---|---|---|---|"]
     for row in probe.rows:
-        drop = "" if row.drop is None or row.drop_interval is None else _signed(row.drop, row.drop_interval)
-        lines.append(f"| {row.name} | {row.value:.4g} | {row.interval[0]:.4g} to {row.interval[1]:.4g} | {drop} |")
+        known = row.drop is not None and row.drop_interval is not None
+        drop = f"{figure(row.drop, '+')} ({span(row.drop_interval, '+')})" if known else ""
+        lines.append(f"| {row.name} | {figure(row.value)} | {span(row.interval)} | {drop} |")
     asked = f"{result.n} samples, convention `{result.convention}` of {result.benchmark}, seed {result.seed}."
     return warnings + "\n".join(lines) + f"\n\n{asked}\n"
-
-
-def _signed(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:+.4g} ({interval[0]:+.4g} to {interval[1]:+.4g})"

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pave.config import read_json
 from pave.data.jsonl import read_samples
-from pave.errors import InputError, nearest
-from pave.evaluation.folder import RESPONSES_FILE
+from pave.errors import InputError
+from pave.evaluation.conventions.pairing import check_answered
+from pave.evaluation.figures import plain
+from pave.evaluation.folder import RESPONSES_FILE, RESULT_FILE, RUN_FILE
 from pave.evaluation.questions import with_references
 from pave.evaluation.responses import Response, read_responses, response_to
 from pave.evaluation.scoring import score, scoring_of
@@ -37,13 +40,30 @@ def rescore(
         InputError: If a file cannot be used, ids do not fit, or benchmark or convention is unknown.
     """
     path = source / RESPONSES_FILE if source.is_dir() else source
-    unreferenced = 0
     if data:
         responses, unreferenced = joined(path, data)
     else:
-        responses = read_responses(path)
+        responses, unreferenced = read_responses(path), 0
+        if (path.parent / RUN_FILE).is_file():
+            unreferenced = _evaluated(path.parent, len(responses))
     scoring = scoring_of(responses, benchmark, convention, seed, skip_missing)
-    return {**score(responses, scoring, unreferenced), "source": str(path)}
+    found: dict[str, Any] = plain({**score(responses, scoring, unreferenced), "source": str(path)})
+    return found
+
+
+def _evaluated(folder: Path, responses: int) -> int:
+    """Check that an evaluation is done, and return how many samples it left out, having no answer to compare with.
+
+    Raises:
+        InputError: If it asked for more responses than there are.
+    """
+    asked = read_json(folder / RUN_FILE)["samples"]
+    if responses < asked or not (folder / RESULT_FILE).is_file():
+        raise InputError(
+            f"{folder}: holds {responses} of {asked} responses and is not done; "
+            "run the same pave eval again to finish it"
+        )
+    return int(read_json(folder / RESULT_FILE)["skipped_reasons"].get("no answer", 0))
 
 
 def joined(path: Path, data: Sequence[Path]) -> tuple[list[Response], int]:
@@ -54,16 +74,9 @@ def joined(path: Path, data: Sequence[Path]) -> tuple[list[Response], int]:
     """
     samples = [sample for folder in data for sample in read_samples(folder, _channels(folder))]
     predictions = read_predictions(path)
-    known = {sample.id for sample in samples}
-    for name in predictions:
-        if name not in known:
-            raise InputError(f"{path}: id {name!r} is of no sample in the data{nearest(name, known)}")
     questions = with_references(samples)
-    lacking = [
-        sample.id for sample in questions.samples if sample.id not in predictions and not sample.extra.get("missing")
-    ]
-    if lacking:
-        raise InputError(f"{path}: {len(lacking)} samples have no prediction, such as {lacking[0]!r}; add them")
+    wanted = [sample.id for sample in questions.samples if not sample.extra.get("missing")]
+    check_answered(predictions, {sample.id for sample in samples}, wanted, str(path))
     return [
         response_to(sample, predictions.get(sample.id, "")) for sample in questions.samples
     ], questions.unreferenced

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pave.evaluation.figures import plain
 from pave.evaluation.folder import RESPONSES_FILE, RESULT_FILE
 from pave.evaluation.responses import Response, as_line
 from pave.files import check_vacant, whole_folder
@@ -67,9 +68,9 @@ class EvalResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the responses, in plain JSON types."""
-        plain: dict[str, Any] = json.loads(json.dumps({**asdict(self), "responses": None}, default=str))
-        del plain["responses"]
-        return plain
+        found: dict[str, Any] = plain({**asdict(self), "responses": None})
+        del found["responses"]
+        return found
 
     def write(self, folder: Path) -> None:
         """Write ``result.json`` and ``responses.jsonl`` into a new folder, both or neither.

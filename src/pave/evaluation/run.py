@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from pave.checkpoint import locate_patch, read_spec
 from pave.data.cache import MediaCache, fill_cache
 from pave.data.processor import PaveProcessor
 from pave.data.side import SideReader
@@ -23,8 +24,8 @@ from pave.evaluation.responses import Response, response_to
 from pave.evaluation.result import EvalResult
 from pave.evaluation.scoring import OWN_SETS, Scoring, score, scoring_of
 from pave.model import PaveModel
+from pave.training.build import DTYPES
 from pave.training.facts import versions
-from pave.training.train import DTYPES
 from pave.types import Sample
 
 OWN_LONGEST_ANSWER = 16
@@ -46,9 +47,9 @@ def run_evaluation(config: EvalConfig) -> EvalResult | None:
     if folder is not None:
         folder.check_usable()
     shard = own_shard(config)
-    model = load_model(config)
-    questions = read_questions(config, channels_of(model))
+    questions = read_questions(config, channels_of(config.patches))
     scoring = scoring_for(config, questions)
+    model = load_model(config)
     asker = asker_for(model, settled(config.settings, scoring), PaveProcessor.from_model(model, config.frames))
     return answer_and_score(asker, questions, scoring, config, folder, shard)
 
@@ -126,9 +127,17 @@ def load_model(config: EvalConfig) -> PaveModel:
     return model.to(processes().device)
 
 
-def channels_of(model: PaveModel) -> list[str]:
-    """Return the channels that a model's patches read."""
-    return [spec.patch.channel for spec in model.specs.values() if spec.patch is not None]
+def channels_of(patches: Sequence[str]) -> list[str]:
+    """Return the channels that patches read, before any model is loaded.
+
+    Args:
+        patches: Shipped names, folders or hub ids.
+
+    Raises:
+        InputError: If one is unknown.
+    """
+    specs = [read_spec(locate_patch(patch)) for patch in patches]
+    return [spec.patch.channel for spec in specs if spec.patch is not None]
 
 
 def scoring_for(config: EvalConfig, questions: Questions) -> Scoring:

@@ -106,7 +106,7 @@ class Layout:
 
 
 def part_of(tokens: Tensor, part: slice) -> Tensor:
-    """Return a part of the tokens (tokens, ...); all of them as they are, since a slice costs a copy of the gradient."""
+    """Return a part of the tokens (tokens, ...); all are left as they are, as a slice copies gradients."""
     return tokens if part.stop - part.start == len(tokens) else tokens[part]
 
 

@@ -19,12 +19,12 @@ from pave.cost.training import StepCost, count_step
 from pave.data.processor import PaveProcessor
 from pave.errors import InputError
 from pave.model import PaveModel
+from pave.training.build import DTYPES, build_run, count_steps, with_start
 from pave.training.config import Source, TrainConfig
 from pave.training.dry_run_base import save_tiny_base, stand_in_processor, tiny_config
 from pave.training.dry_run_media import BY_TOWER, make_batch, runs_on_films, write_data
 from pave.training.dry_run_peak import measured_peak
 from pave.training.facts import loss_curve
-from pave.training.train import DTYPES, build_run, count_steps, with_start
 
 STEPS = 2
 _TINY_BATCH = 2

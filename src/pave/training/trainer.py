@@ -180,7 +180,7 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def trained_weights(model: PaveModel, names: Sequence[str]) -> dict[str, list[Tensor]]:
-    """Return the weights of patches, of the norms or gates that scale what they make, and of their LoRAs, a shared one once."""
+    """Return the weights of patches, of the norms or gates that scale them, and of their LoRAs, a shared one once."""
     modules = [model.patches[name] for name in names if name in model.patches]
     patch = [(path, weight) for module in modules for path, weight in module.named_parameters()]
     lora = [weight for name in names if name in model.lora.specs for weight in model.lora.parameters(name)]

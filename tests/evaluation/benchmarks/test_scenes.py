@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pave.errors import InputError
-from pave.evaluation.benchmarks.scanqa import question_class
-from pave.evaluation.benchmarks.sqa3d import question_type
+from pave.evaluation.conventions.scanqa import question_class
+from pave.evaluation.conventions.sqa3d import TYPES, mcan_type
 from pave.media.probe import probe
 from tests.evaluation.benchmarks.raw_files import prepared, scanqa, sqa3d, write_json
 
@@ -96,4 +96,4 @@ def test_classes_of_scanqa(question: str, kind: str) -> None:
     ],
 )
 def test_types_of_sqa3d(question: str, kind: str) -> None:
-    assert question_type(question) == kind
+    assert TYPES[mcan_type(question)] == kind

@@ -56,6 +56,13 @@ def test_empty_predictions_are_counted(caplog: pytest.LogCaptureFixture) -> None
     assert "1 of 2 predictions are empty" in caplog.text
 
 
+def test_what_was_never_asked_is_no_empty_prediction(caplog: pytest.LogCaptureFixture) -> None:
+    score = checked(lambda samples: {"n": mean_metric([1.0 for _ in samples])})
+    with caplog.at_level(logging.WARNING):
+        score([scored("", "yes", name="a", missing=["a.mp4"]), scored("yes", "yes", name="b", missing=[])])
+    assert not caplog.text
+
+
 RECORDS = [{"id": "a", "references": ["yes"], "category": "x"}, {"id": "b", "answer": "no"}]
 
 

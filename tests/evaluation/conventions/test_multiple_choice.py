@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pave.errors import InputError
-from pave.evaluation.conventions import Scored, get
-from pave.evaluation.conventions.multiple_choice import choices_of, right_letter
+from pave.evaluation.conventions import Scored, get, names
+from pave.evaluation.conventions.multiple_choice import choices_of, lettered_answer, right_letter
 from pave.evaluation.conventions.vsi_bench import any_number, first_number, relative_accuracy
 
 from .samples import scored
@@ -25,6 +25,30 @@ def test_the_right_letter_is_that_of_the_text_or_the_letter_itself() -> None:
     assert right_letter(scored("", "D", choices=CHOICES)) == "@"
     twice = scored("", "x", choices=["x", "y", "x"])
     assert (right_letter(twice), right_letter(twice, last=True)) == ("A", "C")
+
+
+def test_a_letter_is_a_letter_though_a_choice_reads_the_same() -> None:
+    for letter, text in zip("ABC", ("C", "A", "B"), strict=True):
+        asked = scored("", letter, choices=["C", "A", "B"])
+        assert right_letter(asked) == right_letter(asked, last=True) == letter
+        assert lettered_answer(asked) == f"({letter}) {text}"
+    assert lettered_answer(scored("", "none of these", choices=CHOICES)) == "(@) none of these"
+
+
+LETTERED = [(name, convention) for name in ("avqa", "video-mme", "mvbench", "mlvu") for convention in names(name)]
+
+
+@pytest.mark.parametrize(("name", "convention"), LETTERED)
+def test_choices_that_are_letters_themselves(name: str, convention: str) -> None:
+    fields = {"choices": ["B", "A", "D", "C"], "category": "x"}
+    samples = [Scored(letter, f"({letter})", (letter,), fields) for letter in "ABCD"]
+    score = get(name, convention).score
+    assert next(iter(score(samples).values())).value == 100
+    bare = [Scored(sample.id, sample.id, sample.references, fields) for sample in samples]
+    assert next(iter(score(bare).values())).value == 100
+    others = dict(zip("ABCD", "BADC", strict=True))
+    wrong = [Scored(sample.id, others[sample.id], sample.references, fields) for sample in samples]
+    assert next(iter(score(wrong).values())).value == 0
 
 
 @pytest.mark.parametrize("choices", [None, [], "A", [1, 2]])

@@ -61,6 +61,5 @@ BENCHMARK = make_benchmark(
         channels=("audio", "frames"),
     ),
     title="AVQA",
-    conventions=("pave", "reference"),
     max_new_tokens=1024,
 )

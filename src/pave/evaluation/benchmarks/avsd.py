@@ -181,6 +181,5 @@ BENCHMARK = make_benchmark(
         channels=("audio", "frames"),
     ),
     title="AVSD (DSTC7, DSTC8, DSTC10)",
-    conventions=("dstc7-8", "dstc8", "dstc10", "no-filter", "single-reference"),
     max_new_tokens=1024,
 )

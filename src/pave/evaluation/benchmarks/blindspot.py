@@ -49,6 +49,5 @@ def _row(entry: Entry) -> Row:
 BENCHMARK = make_benchmark(
     Preparation("blindspot", {"test": Split(read)}, prompts=("reference",), channels=CHANNELS),
     title="BlindSpot",
-    conventions=("exact",),
     max_new_tokens=16,
 )

@@ -11,12 +11,7 @@ from pave.evaluation.benchmarks.benchmark import PrepareConfig
 from pave.evaluation.benchmarks.prepare import Preparation, Split, make_benchmark
 from pave.evaluation.benchmarks.raw import Entry, RawFiles
 from pave.evaluation.benchmarks.rows import Media, Place, Row, places, turn
-
-LEVELS = ("Novice", "Early Expert", "Intermediate Expert", "Late Expert")
-"""In order of skill, and of the official scorer's classes."""
-
-VIEWS = 4
-"""Other cameras that the official scorer wants."""
+from pave.evaluation.conventions.ego_exo4d import EXO_VIEWS, LEVELS
 
 TASK = (
     "In this video, a human is performing an activity. Your goal is to evaluate the human's skill level based on "
@@ -60,7 +55,7 @@ def read(raw: RawFiles, config: PrepareConfig, name: str) -> Iterable[Row]:
                 "views": len(videos) - 1,
                 "label": LEVELS.index(level),
             },
-            notes=() if len(videos) == VIEWS + 1 else (f"{len(videos) - 1} other cameras, not {VIEWS}",),
+            notes=() if len(videos) == EXO_VIEWS + 1 else (f"{len(videos) - 1} other cameras, not {EXO_VIEWS}",),
         )
 
 
@@ -84,6 +79,5 @@ BENCHMARK = make_benchmark(
         channels=("views",),
     ),
     title="Ego-Exo4D demonstrator proficiency",
-    conventions=("strict", "reference", "balanced"),
     max_new_tokens=1024,
 )

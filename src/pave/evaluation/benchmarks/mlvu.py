@@ -113,6 +113,5 @@ BENCHMARK = make_benchmark(
         channels=("audio", "frames"),
     ),
     title="MLVU (dev)",
-    conventions=("lmms-eval-0.7", "lmms-eval-0.3", "reference", "official", "pave"),
     max_new_tokens=16,
 )

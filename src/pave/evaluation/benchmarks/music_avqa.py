@@ -145,6 +145,5 @@ BENCHMARK = make_benchmark(
         options=("duplicate_audio",),
     ),
     title="MUSIC-AVQA, MUSIC-AVQA-v2.0",
-    conventions=("strict", "reference", "closed-set"),
     max_new_tokens=1024,
 )

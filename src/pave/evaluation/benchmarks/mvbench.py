@@ -138,6 +138,5 @@ BENCHMARK = make_benchmark(
         options=("films",),
     ),
     title="MVBench",
-    conventions=("lmms-eval", "reference", "official", "vlmevalkit", "pave"),
     max_new_tokens=16,
 )

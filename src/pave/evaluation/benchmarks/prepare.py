@@ -14,6 +14,7 @@ from typing import Any
 from pave.data.jsonl import SAMPLES_FILE
 from pave.data.progress import progress_bar
 from pave.errors import InputError, nearest
+from pave.evaluation import conventions
 from pave.evaluation.benchmarks.benchmark import Benchmark, GenerationSettings, PrepareConfig
 from pave.evaluation.benchmarks.manifest import Count, Lacking, Manifest
 from pave.evaluation.benchmarks.media import Found, MediaFinder
@@ -180,14 +181,12 @@ class Preparation:
         }
 
 
-def make_benchmark(
-    preparation: Preparation, title: str, conventions: tuple[str, ...], max_new_tokens: int
-) -> Benchmark:
+def make_benchmark(preparation: Preparation, title: str, max_new_tokens: int) -> Benchmark:
     """Return the benchmark that a preparation belongs to."""
     return Benchmark(
         name=preparation.benchmark,
         splits=tuple(preparation.splits),
-        conventions=conventions,
+        conventions=conventions.names(preparation.benchmark),
         generation=GenerationSettings(max_new_tokens),
         prepare=preparation,
         title=title,

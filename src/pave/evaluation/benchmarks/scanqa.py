@@ -10,26 +10,13 @@ from pave.evaluation.benchmarks.prepare import Preparation, Split, make_benchmar
 from pave.evaluation.benchmarks.raw import Expected, RawFiles
 from pave.evaluation.benchmarks.rows import Row, turn
 from pave.evaluation.benchmarks.scans import scene_media
+from pave.evaluation.conventions.scanqa import question_class
 
 PROMPTS = {
     "reference": "{}",
     "short": "{} Answer the question using a single word or phrase.",
     "video3d": "{} Answer the question simply.",
 }
-
-CLASSES = (
-    (("Where",), "Place"),
-    (("How many",), "Number"),
-    (("What color", "What is the color"), "Color"),
-    (("What shape", "What type", "What kind"), "Object nature"),
-    (("What is",), "Object"),
-)
-OTHER = "Other"
-
-
-def question_class(question: str) -> str:
-    """Return the class that the authors' script gives a question: the first phrase that it holds decides."""
-    return next((name for phrases, name in CLASSES if any(phrase in question for phrase in phrases)), OTHER)
 
 
 def read(raw: RawFiles, config: PrepareConfig, name: str, count: int) -> Iterable[Row]:
@@ -62,6 +49,5 @@ BENCHMARK = make_benchmark(
         options=("films",),
     ),
     title="ScanQA",
-    conventions=("pave-reference", "leo", "video3d", "official"),
     max_new_tokens=1024,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import partial
 
@@ -12,20 +11,14 @@ from pave.evaluation.benchmarks.prepare import Preparation, Split, make_benchmar
 from pave.evaluation.benchmarks.raw import Expected, RawFiles
 from pave.evaluation.benchmarks.rows import Row, turn
 from pave.evaluation.benchmarks.scans import scene_media
+from pave.evaluation.conventions.sqa3d import TYPES, mcan_type
 
 PROMPTS = {
     "reference": "{}",
     "video3d": "{} Answer the question using a single word or phrase.",
 }
-FIRST_WORDS = ("what", "is", "how", "can", "which")
 TEST = {"what": 1144, "is": 652, "how": 465, "can": 338, "which": 351, "other": 569}
 FOLDERS = ("", "sqa_task/balanced/", "balanced/")
-
-
-def question_type(question: str) -> str:
-    """Return the first word of a question, lower-cased and without punctuation, if types are told by it."""
-    word = re.sub("[,.?]", "", question.lower()).replace("'s", " 's").split(maxsplit=1)[0]
-    return word if word in FIRST_WORDS else "other"
 
 
 def read(raw: RawFiles, config: PrepareConfig, name: str, count: int, firm: bool) -> Iterable[Row]:
@@ -51,7 +44,7 @@ def read(raw: RawFiles, config: PrepareConfig, name: str, count: int, firm: bool
             messages=turn(PROMPTS[str(config.prompt)].format(asked), answers[0]),
             media=scene_media(scene),
             references=answers,
-            category=question_type(question),
+            category=TYPES[mcan_type(question)],
             fields={
                 "scene_id": scene,
                 "situation": situation,
@@ -73,6 +66,5 @@ BENCHMARK = make_benchmark(
         options=("films",),
     ),
     title="SQA3D",
-    conventions=("pave-reference", "leo", "video3d", "official"),
     max_new_tokens=1024,
 )

@@ -135,6 +135,5 @@ BENCHMARK = make_benchmark(
         options=("frames",),
     ),
     title="Video-MME",
-    conventions=("lmms-eval-0.7", "lmms-eval-0.3", "reference", "official", "vlmevalkit", "pave"),
     max_new_tokens=16,
 )

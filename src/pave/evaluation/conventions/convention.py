@@ -86,7 +86,7 @@ class Convention:
 
 
 def checked(score: Score) -> Score:
-    """Make a scorer refuse samples that cannot be scored, and say how many predictions are empty.
+    """Make a scorer refuse samples that cannot be scored, and say how many predictions are empty for no known reason.
 
     Raises:
         InputError: If there are no samples, an id stands twice, or a sample has no reference.
@@ -95,7 +95,7 @@ def checked(score: Score) -> Score:
     @functools.wraps(score)
     def wrapper(samples: Sequence[Scored]) -> dict[str, Metric]:
         check_samples(samples)
-        if empty := sum(sample.empty for sample in samples):
+        if empty := sum(sample.empty and not sample.fields.get("missing") for sample in samples):
             logger.warning("%d of %d predictions are empty; they count as wrong", empty, len(samples))
         return score(samples)
 

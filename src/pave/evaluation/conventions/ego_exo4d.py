@@ -23,6 +23,7 @@ LEVELS = ("Novice", "Early Expert", "Intermediate Expert", "Late Expert")
 """In order of skill, which is also the order of the official class numbers."""
 
 EXO_VIEWS = 4
+"""Cameras beside the own one that the official scorer wants."""
 
 
 def substring(prediction: str, reference: str) -> bool:

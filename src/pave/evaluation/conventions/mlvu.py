@@ -21,7 +21,7 @@ from pave.evaluation.conventions.convention import (
     mean_metric,
 )
 from pave.evaluation.conventions.letters import before_bracket, ranked_letter
-from pave.evaluation.conventions.multiple_choice import PAVE_SOURCE, pave_letter, right_letter
+from pave.evaluation.conventions.multiple_choice import PAVE_SOURCE, lettered_answer, pave_letter, right_letter
 
 JUDGED = ("score_accuracy", "score_relevance", "score_completeness", "score_reliability")
 """Keys of the judge's reply: two for sub-scene, two for summary, 1 to 5 each."""
@@ -101,11 +101,7 @@ CONVENTIONS: Mapping[str, Mapping[str, Convention]] = {
         "official": Convention(
             "official",
             "JUNJIE99/MLVU evaluation/multiple_choice_evaluation/choice_bench.py",
-            _score(
-                lambda sample: official_match(
-                    sample.prediction, f"({right_letter(sample, last=True)}) {sample.references[0]}"
-                )
-            ),
+            _score(lambda sample: official_match(sample.prediction, lettered_answer(sample))),
         ),
         "pave": Convention("pave", PAVE_SOURCE, _score(lambda sample: pave_letter(sample) == right_letter(sample))),
     }

@@ -35,17 +35,25 @@ def right_letter(sample: Scored, last: bool = False) -> str:
     """Return the letter of the right choice, :data:`NO_LETTER` if the reference is none of them.
 
     Args:
-        sample: Its first reference is the text of a choice, or a letter.
+        sample: Its first reference is the letter of a choice, as prepared data have it, or its text. A letter stays a
+            letter where a choice reads the same: of the choices "B", "A" the reference "A" is the first.
         last: Of equal choices take the last, as MVBench's and MLVU's own scripts do, not the first.
 
     Raises:
         InputError: If it has no choices.
     """
     choices, reference = choices_of(sample), sample.references[0].strip()
+    if len(reference) == 1 and reference in ALPHABET[: len(choices)]:
+        return reference
     numbers = [number for number, choice in enumerate(choices) if choice.strip() == reference]
-    if numbers:
-        return ALPHABET[numbers[-1 if last else 0]]
-    return reference if len(reference) == 1 and reference in ALPHABET[: len(choices)] else NO_LETTER
+    return ALPHABET[numbers[-1 if last else 0]] if numbers else NO_LETTER
+
+
+def lettered_answer(sample: Scored) -> str:
+    """Return the right choice as "(A) text", with which MVBench's and MLVU's own scripts compare."""
+    letter, choices = right_letter(sample, last=True), choices_of(sample)
+    text = sample.references[0] if letter == NO_LETTER else choices[ALPHABET.index(letter)]
+    return f"({letter}) {text}"
 
 
 def letter_score(read: Reader) -> Score:

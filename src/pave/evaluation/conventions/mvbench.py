@@ -21,7 +21,7 @@ from pave.evaluation.conventions.convention import (
     ratio_metric,
 )
 from pave.evaluation.conventions.letters import mvbench_reading, option_token_match
-from pave.evaluation.conventions.multiple_choice import PAVE_SOURCE, pave_letter, right_letter
+from pave.evaluation.conventions.multiple_choice import PAVE_SOURCE, lettered_answer, pave_letter, right_letter
 
 
 def task_of(sample: Scored) -> str:
@@ -74,10 +74,6 @@ def answered_accuracy(scores: Sequence[float], predictions: Sequence[str]) -> fl
     return ratio_metric(scores, [float(text != "") for text in predictions]).value
 
 
-def _lettered(sample: Scored) -> str:
-    return f"({right_letter(sample, last=True)}) {sample.references[0]}"
-
-
 _LMMS = _score(lambda sample: lmms_match(sample.prediction, right_letter(sample)), spoken_only=True)
 
 CONVENTIONS: Mapping[str, Mapping[str, Convention]] = {
@@ -89,12 +85,12 @@ CONVENTIONS: Mapping[str, Mapping[str, Convention]] = {
         "official": Convention(
             "official",
             "OpenGVLab/Ask-Anything video_chat2/mvbench.ipynb check_ans: first words hold one another",
-            _score(lambda sample: official_match(sample.prediction, _lettered(sample))),
+            _score(lambda sample: official_match(sample.prediction, lettered_answer(sample))),
         ),
         "vlmevalkit": Convention(
             "vlmevalkit",
             "open-compass/VLMEvalKit vlmeval/dataset/utils/mvbench.py, without its judge",
-            _score(lambda sample: vlmevalkit_match(sample.prediction, _lettered(sample))),
+            _score(lambda sample: vlmevalkit_match(sample.prediction, lettered_answer(sample))),
         ),
         "pave": Convention("pave", PAVE_SOURCE, _score(lambda sample: pave_letter(sample) == right_letter(sample))),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pave.errors import InputError, nearest
@@ -31,17 +31,33 @@ def pair(
     for name, text in predictions:
         if name in given:
             raise InputError(f"{source}: id {name!r} has two predictions; keep one")
-        if name not in known:
-            raise InputError(f"{source}: id {name!r} is of no sample of the data set{nearest(name, known)}")
         if not isinstance(text, str):
             raise InputError(f"{source}: the prediction of {name!r} is {text!r}; it must be text, '' if it is empty")
         given[name] = text
-    if missing := [name for name in known if name not in given]:
+    check_answered(given, known, known, source)
+    return [Scored(name, given[name], references_of(sample), sample) for name, sample in known.items()]
+
+
+def check_answered(given: Collection[str], known: Collection[str], wanted: Collection[str], source: str) -> None:
+    """Check that predictions are of known samples, and that none that is wanted lacks.
+
+    Args:
+        given: Ids of the predictions.
+        known: Ids of all samples.
+        wanted: Ids of those that need a prediction.
+        source: What the predictions are called in an error message, such as their file.
+
+    Raises:
+        InputError: If not; the message names the first one.
+    """
+    for name in given:
+        if name not in known:
+            raise InputError(f"{source}: id {name!r} is of no sample of the data set{nearest(name, known)}")
+    if missing := [name for name in wanted if name not in given]:
         raise InputError(
-            f"{source}: {len(missing)} of {len(known)} samples have no prediction, first {missing[0]!r}; "
+            f"{source}: {len(missing)} of {len(wanted)} samples have no prediction, first {missing[0]!r}; "
             "write '' for one that has none"
         )
-    return [Scored(name, given[name], references_of(sample), sample) for name, sample in known.items()]
 
 
 def references_of(sample: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pave.config import read_json
 from pave.errors import InputError
+from pave.evaluation.figures import number
 from pave.evaluation.folder import COMPARISON_FILE, PROBE_FILE, RESPONSES_FILE, RESULT_FILE, folder_name
 from pave.evaluation.probe_plot import REAL, ProbeRow
 from pave.evaluation.responses import Response, read_responses
@@ -78,7 +79,7 @@ def gather(folders: Sequence[Path]) -> Gathered:
             found = read_json(folder / PROBE_FILE)
             entry = _entry(model_name(found["result"]), folder / folder_name(1, REAL), found["result"])
             entries.append(entry)
-            rows = [ProbeRow(**row) for row in found["rows"]]
+            rows = [_row(row) for row in found["rows"]]
             probes.append(ShownProbe(entry.name, rows, found["warnings"], found["chance"], found["left_out"]))
         elif (folder / RESULT_FILE).is_file():
             result = read_json(folder / RESULT_FILE)
@@ -95,6 +96,13 @@ def model_name(result: Mapping[str, Any]) -> str:
     """Return what a result's model is called: its base and the patches as the user named them."""
     sources = result["config"].get("patches") or result["patches"]
     return " + ".join([Path(result["base"]).name, *(Path(source).name for source in sources)])
+
+
+def _row(row: Mapping[str, Any]) -> ProbeRow:
+    found = {**row, "value": number(row["value"]), "interval": tuple(map(number, row["interval"]))}
+    if row["drop_interval"] is not None:
+        found |= {"drop": number(row["drop"]), "drop_interval": tuple(map(number, row["drop_interval"]))}
+    return ProbeRow(**found)
 
 
 def _entry(name: str, folder: Path, result: Mapping[str, Any]) -> Entry:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pave.errors import InputError
+from pave.evaluation.figures import figure, number, span
 from pave.evaluation.probe_plot import drawn
 from pave.evaluation.report.examples import pairs_of, render_examples
 from pave.evaluation.report.gather import Entry, Gathered, ShownProbe, gather
@@ -64,7 +65,7 @@ def render(gathered: Gathered, examples: int = EXAMPLES) -> str:
 def headline(result: Mapping[str, Any]) -> tuple[str, float, Sequence[float]]:
     """Return name, value and interval of a result's first metric."""
     name, found = next(iter(result["metrics"].items()))
-    return name, found["value"], found["interval"]
+    return name, number(found["value"]), [number(end) for end in found["interval"]]
 
 
 def _question(entry: Entry) -> Question:
@@ -108,9 +109,9 @@ def _bar(entry: Entry, place: int, scale: float) -> str:
 def _scaled(
     name: str, note: str, value: float, interval: Sequence[float], scale: float, place: int, chance: float | None
 ) -> str:
-    share, low, high = (0.0 if math.isnan(number) else min(max(number / scale, 0), 1) for number in (value, *interval))
+    share, low, high = (0.0 if math.isnan(end) else min(max(end / scale, 0), 1) for end in (value, *interval))
     dashed = chance if scale in SHARES else None
-    shown = Bar(name, note, share, low, high, f"{value:.4g}", f"{interval[0]:.4g} to {interval[1]:.4g}", dashed)
+    shown = Bar(name, note, share, low, high, figure(value), span(interval), dashed)
     return bar(shown, place % COLOURS)
 
 
@@ -136,8 +137,7 @@ def _metrics(entries: Sequence[Entry]) -> str:
 def _figures(metric: Mapping[str, Any] | None) -> str:
     if metric is None:
         return ""
-    low, high = metric["interval"]
-    return f"{metric['value']:.4g} <small>({low:.4g} to {high:.4g})</small>"
+    return f"{figure(metric['value'])} <small>({span(metric['interval'])})</small>"
 
 
 def _categories(entries: Sequence[Entry], scale: float) -> str:
@@ -156,7 +156,7 @@ def _category(entries: Sequence[Entry], name: str, scale: float) -> str:
     for place, entry in enumerate(entries):
         part = entry.result["by_category"].get(name)
         if part is not None:
-            value, interval = part["value"], part["interval"]
+            value, interval = number(part["value"]), [number(end) for end in part["interval"]]
             note = f"{part['n']} samples"
             form = entry.result["by_form"].get(name, {})
             bars.append(_scaled(entry.name, note, value, interval, scale, place, form.get("chance")))
@@ -201,8 +201,8 @@ def _probe(probe: ShownProbe) -> str:
 </section>"""
 
 
-def _change(value: float, interval: Sequence[float]) -> str:
-    return f"{value:+.4g} <small>({interval[0]:+.4g} to {interval[1]:+.4g})</small>"
+def _change(value: float | None, interval: Sequence[float | None]) -> str:
+    return f"{figure(value, '+')} <small>({span(interval, '+')})</small>"
 
 
 def _provenance(entries: Sequence[Entry]) -> str:
