@@ -85,7 +85,7 @@ class PaveProcessor:
 
     def collator(self, padding_side: Literal["left", "right"], channels: Sequence[str] = ()) -> Collator:
         """Return what makes batches of samples: padded left to generate, right to train."""
-        return Collator(self.pad_id, padding_side, tuple(channels))
+        return Collator(self.pad_id, padding_side, self.family, tuple(channels))
 
     def read_video(self, path: Path) -> PreparedVideo:
         """Sample frames from a file and prepare them.
