@@ -54,6 +54,14 @@ PARTS = {
         {},
         PATCHES,
     ),
+    "glm46v": Parts(
+        "Glm46VProcessor",
+        "Glm46VImageProcessor",
+        {**GLM, "<|image|>": 198, "<|video|>": 199},
+        "<|begin_of_video|><|video|><|end_of_video|>",
+        {},
+        PATCHES,
+    ),
     "internvl": Parts(
         "InternVLProcessor",
         "GotOcr2ImageProcessor",
@@ -68,6 +76,7 @@ PARTS = {
         {"size": SIDE},
         {"image_seq_length": 4},
     ),
+    "lfm3_vl": Parts("Lfm3VlProcessor", "Qwen2VLImageProcessor", QWEN, QWEN_VIDEO, {}, PATCHES),
     "llava_next_video": Parts(
         "LlavaNextVideoProcessor",
         "LlavaNextImageProcessor",
@@ -76,6 +85,14 @@ PARTS = {
         {},
         {"size": {"shortest_edge": 56}, "crop_size": SIDE},
         {"patch_size": 14, "vision_feature_select_strategy": "default"},
+    ),
+    "minimax_m3_vl": Parts(
+        "MiniMaxM3VLProcessor",
+        "MiniMaxM3VLImageProcessor",
+        {"]<]start of image[>[": 196, "]<]end of image[>[": 197, "]<]image[>[": 198, "]<]video[>[": 199},
+        "]<]video[>[",
+        {},
+        PATCHES,
     ),
     "perception_lm": Parts(
         "PerceptionLMProcessor",
