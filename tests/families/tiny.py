@@ -100,9 +100,13 @@ def longer(name: str, placeholder: int, lead: int = 0) -> Row:
     first = int((ids == placeholder).nonzero()[0])
     ids = torch.cat([ids[:first], ids.new_full((tokens + lead,), placeholder), ids[first:]])
     pixels = {
-        field: torch.cat([value, value.flip(-1)[:, :1]], dim=1) for field, value in row.media.items() if value.ndim == 5
+        field: torch.cat([value, value.flip(-1)[:, :1]], dim=1)
+        for field, value in row.media.items()
+        if value.ndim == 5
     }
-    return Row({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, {**row.media, **pixels}, ((steps + 1, tokens),))
+    return Row(
+        {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, {**row.media, **pixels}, ((steps + 1, tokens),)
+    )
 
 
 def batch(samples: tuple[Row, ...] | list[Row], side: Literal["left", "right"] = "left") -> dict[str, Tensor]:
