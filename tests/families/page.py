@@ -85,10 +85,10 @@ of a call. Give their pixels as a list, one entry a video, where the counts diff
 
 ## Several videos in a batch
 
-`PaveProcessor` and its collator put videos together as each family wants them: MiniCPM-V's strips side by side, Molmo 2's
-patch indices counted on, SmolVLM's shorter videos filled up with frames that it drops, lists of pixels where frame
-counts differ. Each is tested against the samples one by one. Nemotron-H takes frames of one size a batch, and pairs
-frames across videos; what it cannot take is refused with what to do.
+`PaveProcessor` and its collator put videos together as each family wants them: MiniCPM-V's strips side by side,
+Molmo 2's patch indices counted on, SmolVLM's shorter videos filled up with frames that it drops, lists of pixels where
+frame counts differ. Each is tested against the samples one by one. Nemotron-H takes frames of one size a batch, and
+pairs frames across videos; what it cannot take is refused with what to do.
 
 ## Other bases
 

@@ -74,9 +74,9 @@ def one_after_another(name: str, parts: Sequence[Tensor], axis: int = 0) -> Tens
     shapes = {tuple(part.movedim(axis, 0).shape[1:]) for part in parts}
     if len(shapes) > 1:
         raise InputError(
-            f"{name} of one batch have the shapes {sorted(tuple(part.shape) for part in parts)}; this base takes videos "
-            "of one size a batch, so sample as many frames of one size from each, set a batch size of 1, or encode the "
-            "videos before (cache_video_tokens: true)"
+            f"{name} of one batch have the shapes {sorted(tuple(part.shape) for part in parts)}; this base takes "
+            "videos of one size a batch, so sample as many frames of one size from each, set a batch size of 1, or "
+            "encode the videos before (cache_video_tokens: true)"
         )
     return torch.cat(list(parts), dim=axis)
 
