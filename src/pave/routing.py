@@ -2,7 +2,7 @@
 
 peft's own mixed batches know one LoRA a sample and go through all of them in every layer at every step. Here a hook on
 each layer adds what the LoRAs of its batch's samples make. A long input, where arithmetic counts, sends to each LoRA
-the samples that it acts on; a short one, where calls count, goes through all LoRAs in two products, and weights tell
+the samples that it acts on; a short one, where calls count, goes through all LoRAs in two products, and factors tell
 each sample's part.
 """
 
@@ -21,15 +21,15 @@ from pave.errors import InputError
 SHORT_TOKENS = 64
 """Tokens of a whole batch up to which it goes through all LoRAs together: the steps of generation."""
 
-Part: TypeAlias = tuple[slice | Tensor, float | Tensor]
-"""Rows of a layer's input, and the weight of a LoRA on them: one for all, or one for each."""
+Part: TypeAlias = tuple[slice | Tensor, float]
+"""Samples, and the weight of a LoRA on all of them."""
 
 
 class RowLoras:
     """The LoRAs of one batch.
 
-    Beams and several return sequences repeat each sample in place; a layer that gets a multiple of the samples takes
-    them as repeated.
+    Beams and several return sequences repeat each sample in place, and some layers see all tokens in one row: what a
+    layer gets is shared out evenly among the samples, in their order.
 
     Args:
         rows: For each sample the LoRAs that act on it, with their weights.
@@ -37,8 +37,9 @@ class RowLoras:
 
     def __init__(self, rows: Sequence[Mapping[str, float]]) -> None:
         self.names = sorted({name for row in rows for name in row})
-        self._weights = torch.tensor([[row.get(name, 0.0) for name in self.names] for row in rows])
-        self._parts: dict[tuple[str, int, torch.device], Part] = {}
+        self._rows = rows
+        self._parts: dict[tuple[str, torch.device], list[Part]] = {}
+        self._factors: dict[Any, Tensor] = {}
 
     @contextmanager
     def acting(self, layers: Iterable[Any]) -> Iterator[None]:
@@ -51,34 +52,51 @@ class RowLoras:
                     stack.callback(handle.remove)
             yield
 
-    def weights(self, names: Sequence[str], size: int) -> Tensor:
-        """Return the weights (size, names) of LoRAs on a layer's input of ``size`` rows, on the CPU.
+    def by_sample(self, features: Tensor) -> Tensor:
+        """Return a layer's input or output as (samples, tokens, width).
 
         Raises:
-            InputError: If the input is no multiple of the samples.
+            InputError: If it is no multiple of the samples.
         """
-        rows = len(self._weights)
-        if size % rows:
+        samples = len(self._rows)
+        if len(features) % samples:
             raise InputError(
-                f"a layer got {size} rows for {rows} samples whose patches differ; give samples of different patches "
-                "in batches of their own"
+                f"a layer got {len(features)} rows for {samples} samples whose patches differ; give samples of "
+                "different patches in batches of their own"
             )
-        columns = [self.names.index(name) for name in names]
-        return self._weights[:, columns].repeat_interleave(size // rows, dim=0)
+        return features.reshape(samples, -1, features.shape[-1])
 
-    def part(self, name: str, size: int, device: torch.device) -> Part:
-        """Return the rows of such an input that a LoRA acts on, and its weight or weights there."""
-        key = (name, size, device)
+    def parts(self, name: str, device: torch.device) -> list[Part]:
+        """Return the samples that a LoRA acts on, those of one weight together: neighbours in place, others copied."""
+        key = (name, device)
         if key not in self._parts:
-            weights = self.weights([name], size)[:, 0]
-            rows = weights.nonzero()[:, 0]
-            first, last = int(rows[0]), int(rows[-1])
-            # Neighbours are seen in place, others copied.
-            place = slice(first, last + 1) if last - first + 1 == len(rows) else rows.to(device)
-            found = weights[rows]
-            weight = float(found[0]) if bool((found == found[0]).all()) else found.to(device)
-            self._parts[key] = place, weight
+            samples: dict[float, list[int]] = {}
+            for index, row in enumerate(self._rows):
+                if name in row:
+                    samples.setdefault(row[name], []).append(index)
+            self._parts[key] = [(_place(found, device), weight) for weight, found in sorted(samples.items())]
         return self._parts[key]
+
+    def factors(self, sizes: Sequence[tuple[str, int, float]], like: Tensor) -> Tensor:
+        """Return the factor of each rank of a layer on each sample (samples, 1, ranks).
+
+        Args:
+            sizes: Name, rank and scaling of each LoRA of the layer.
+            like: A tensor with the dtype and device wanted.
+        """
+        key = (*sizes, like.dtype, like.device)
+        if key not in self._factors:
+            rows = [
+                [row.get(name, 0.0) * scaling for name, rank, scaling in sizes for _ in range(rank)]
+                for row in self._rows
+            ]
+            self._factors[key] = torch.tensor(rows).unsqueeze(1).to(like)
+        return self._factors[key]
+
+
+def _place(samples: list[int], device: torch.device) -> slice | Tensor:
+    first, last = samples[0], samples[-1]
+    return slice(first, last + 1) if last - first + 1 == len(samples) else torch.tensor(samples, device=device)
 
 
 class _LayerSum:
@@ -87,48 +105,33 @@ class _LayerSum:
     def __init__(self, loras: RowLoras, names: list[str]) -> None:
         self.loras = loras
         self.names = names
-        self._joined: tuple[Tensor, Tensor] | None = None
-        self._ranks: dict[tuple[int, torch.device], Tensor] = {}
+        self._joined: tuple[Tensor, Tensor, Tensor] | None = None
 
     def __call__(self, layer: Any, arguments: tuple[Any, ...], output: Tensor) -> Tensor:
-        tokens = arguments[0]
-        if tokens.shape[:-1].numel() > SHORT_TOKENS:
-            return self._one_by_one(layer, tokens, output)
-        return self._together(layer, tokens, output)
+        tokens = self.loras.by_sample(arguments[0])
+        found = self.loras.by_sample(output)
+        if tokens.shape[:2].numel() > SHORT_TOKENS:
+            self._add_one_by_one(layer, tokens, found)
+        else:
+            self._add_together(layer, tokens, found)
+        return found.view(output.shape)
 
-    def _one_by_one(self, layer: Any, tokens: Tensor, output: Tensor) -> Tensor:
+    def _add_one_by_one(self, layer: Any, tokens: Tensor, output: Tensor) -> None:
         for name in self.names:
-            place, weight = self.loras.part(name, len(tokens), tokens.device)
-            down, up = layer.lora_A[name], layer.lora_B[name]
-            scale = weight * layer.scaling[name]
-            if isinstance(scale, Tensor):
-                scale = _spread(scale, tokens).to(down.weight.dtype)
-            product = up(down(tokens[place].to(down.weight.dtype)) * scale).to(output.dtype)
-            if isinstance(place, slice):
-                output[place].add_(product)
-            else:
-                output.index_add_(0, place, product)
-        return output
+            down, up, scaling = layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name]
+            for place, weight in self.loras.parts(name, tokens.device):
+                narrow = F.linear(tokens[place].to(down.dtype), down).flatten(0, 1)
+                if isinstance(place, slice) and output.dtype == up.dtype:
+                    # Product and sum in one call.
+                    output[place].view(len(narrow), -1).addmm_(narrow, up.T, alpha=weight * scaling)
+                else:
+                    output[place] += (F.linear(narrow, up) * (weight * scaling)).view_as(output[place])
 
-    def _together(self, layer: Any, tokens: Tensor, output: Tensor) -> Tensor:
+    def _add_together(self, layer: Any, tokens: Tensor, output: Tensor) -> None:
         if self._joined is None:
-            down = torch.cat([layer.lora_A[name].weight for name in self.names])
-            up = torch.cat([layer.lora_B[name].weight for name in self.names], dim=1)
-            self._joined = down, up
-        down, up = self._joined
-        key = (len(tokens), tokens.device)
-        if key not in self._ranks:
-            weights = self.loras.weights(self.names, len(tokens))
-            parts = [
-                weights[:, column : column + 1].expand(-1, layer.lora_A[name].weight.shape[0]) * layer.scaling[name]
-                for column, name in enumerate(self.names)
-            ]
-            self._ranks[key] = _spread(torch.cat(parts, dim=1), tokens).to(tokens.device, down.dtype)
-        product = F.linear(F.linear(tokens.to(down.dtype), down) * self._ranks[key], up)
-        return output.add_(product.to(output.dtype))
-
-
-def _spread(weights: Tensor, tokens: Tensor) -> Tensor:
-    """Reshape weights, one a row or (rows, ranks), to multiply features (rows, ..., ranks)."""
-    ranks = weights.shape[1] if weights.ndim == 2 else 1
-    return weights.view(len(weights), *[1] * (tokens.ndim - 2), ranks)
+            downs = [layer.lora_A[name].weight for name in self.names]
+            ups = [layer.lora_B[name].weight for name in self.names]
+            sizes = [(name, len(down), layer.scaling[name]) for name, down in zip(self.names, downs, strict=True)]
+            self._joined = torch.cat(downs), torch.cat(ups, dim=1), self.loras.factors(sizes, downs[0])
+        down, up, factors = self._joined
+        output += F.linear(F.linear(tokens.to(down.dtype), down) * factors, up)

@@ -97,8 +97,9 @@ class SideChannel:
         return self.values.shape[2]
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> SideChannel:
-        """Return a copy whose values are on ``device`` in ``dtype``; times stay float64 on the CPU."""
-        return replace(self, values=self.values.to(device=device, dtype=dtype))
+        """Return it with its values on ``device`` in ``dtype``, itself if they are; times stay float64 on the CPU."""
+        values = self.values.to(device=device, dtype=dtype)
+        return self if values is self.values else replace(self, values=values)
 
 
 @dataclass(frozen=True)

@@ -80,8 +80,15 @@ The inputs of InternVL, SmolVLM, MiniCPM-V, Kimi and Nemotron-H do not say where
 There the times tell, one a frame; without them each sample has one video. An image beside videos is a video of one
 frame.
 
-LLaVA-OneVision, LLaVA-NeXT-Video, Video-LLaVA and Perception LM take as many frames in each video of a call. Give
-`pixel_values_videos` as a list of pixels, one entry a video, where the counts differ: they are encoded one by one.
+LLaVA-OneVision, LLaVA-NeXT-Video, Video-LLaVA, Perception LM and InstructBLIP-Video take as many frames in each video
+of a call. Give their pixels as a list, one entry a video, where the counts differ: they are encoded one by one.
+
+## Several videos in a batch
+
+`PaveProcessor` and its collator put videos together as each family wants them: MiniCPM-V's strips side by side,
+Molmo 2's patch indices counted on, SmolVLM's shorter videos filled up with frames that it drops, lists of pixels where
+frame counts differ. Each is tested against the samples one by one. Nemotron-H takes frames of one size a batch, and
+pairs frames across videos; what it cannot take is refused with what to do.
 
 ## Other bases
 

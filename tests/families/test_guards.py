@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from pave import InputError, PaveModel
-from pave.bases.family import Family
 from tests.batches import randomize
 from tests.families.subject import BEAMS, Subject, make_subject, patch_config
-from tests.families.tiny import Row, batch, make_base, rows
+from tests.families.tiny import Row, batch, longer, make_base, rows
 
 RAGGED = ("llava_next_video", "llava_onevision", "perception_lm", "video_llava")
 
@@ -22,24 +21,11 @@ def make_model(name: str, dtype: torch.dtype = torch.float32) -> PaveModel:
     return model
 
 
-def longer(name: str, family: Family) -> Row:
-    """The second sample of a family, with a third frame."""
-    row = rows(name)[1]
-    (steps, tokens) = row.videos[0]
-    pixels = row.media["pixel_values_videos"]
-    ids = row.tokens["input_ids"]
-    first = int((ids == family.placeholder_id).nonzero()[0])
-    more = ids.new_full((tokens + family.lead,), family.placeholder_id)
-    ids = torch.cat([ids[:first], more, ids[first:]])
-    media = {"pixel_values_videos": torch.cat([pixels, pixels.flip(-1)[:, :1]], dim=1)}
-    return Row({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, media, ((steps + 1, tokens),))
-
-
 @pytest.mark.parametrize("name", RAGGED)
 def test_videos_of_different_frame_counts_share_a_batch(name: str) -> None:
     """Greedy and with beams, although the base itself takes one count a call, and a flat container misleads beams."""
     model = make_model(name)
-    samples = [rows(name)[0], longer(name, model.family)]
+    samples = [rows(name)[0], longer(name, model.family.placeholder_id, model.family.lead)]
     subject = Subject(name, model)
     inputs = batch([Row(sample.tokens, {}, sample.videos) for sample in samples])
     inputs["pixel_values_videos"] = [sample.media["pixel_values_videos"] for sample in samples]  # type: ignore[assignment]

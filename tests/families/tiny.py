@@ -86,6 +86,29 @@ def rows(name: str, case: str = "two") -> tuple[Row, ...]:
     )
 
 
+def longer(name: str, placeholder: int, lead: int = 0) -> Row:
+    """Return the second sample of a family that takes frames of one size, with one frame more.
+
+    Args:
+        name: The family's.
+        placeholder: Token id that marks the places of video tokens.
+        lead: Tokens before those of each frame.
+    """
+    row = rows(name)[1]
+    ((steps, tokens),) = row.videos
+    ids = row.tokens["input_ids"]
+    first = int((ids == placeholder).nonzero()[0])
+    ids = torch.cat([ids[:first], ids.new_full((tokens + lead,), placeholder), ids[first:]])
+    pixels = {
+        field: torch.cat([value, value.flip(-1)[:, :1]], dim=1)
+        for field, value in row.media.items()
+        if value.ndim == 5
+    }
+    return Row(
+        {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, {**row.media, **pixels}, ((steps + 1, tokens),)
+    )
+
+
 def batch(samples: tuple[Row, ...] | list[Row], side: Literal["left", "right"] = "left") -> dict[str, Tensor]:
     """Put samples into one batch."""
     length = max(len(sample.tokens["input_ids"]) for sample in samples)

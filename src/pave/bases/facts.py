@@ -41,6 +41,9 @@ class Facts:
     needs: ClassVar[tuple[str, ...]] = ()
     """Inputs that the video path takes beside the pixels."""
 
+    axes: ClassVar[Mapping[str, int]] = {}
+    """Axes along which inputs of several videos follow one another in a batch, where it is not the first."""
+
     beside: ClassVar[tuple[str, ...]] = ()
     """Inputs that the language model needs beside encoded videos; without them some bases fail, and others do not."""
 

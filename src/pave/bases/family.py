@@ -16,7 +16,19 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.video_processing_utils import BaseVideoProcessor
 
 from pave.bases.facts import MINIMUM_TRANSFORMERS, Facts, check_seam
-from pave.bases.layout import LEAD, Cut, VideoShape, cut, deepstack_of, deepstack_to, fill, rows_of, stacked, with_lead
+from pave.bases.layout import (
+    LEAD,
+    Cut,
+    VideoShape,
+    cut,
+    deepstack_of,
+    deepstack_to,
+    fill,
+    one_after_another,
+    rows_of,
+    stacked,
+    with_lead,
+)
 from pave.bases.lengthen import Lengthened, lengthen
 from pave.bases.output import VideoOutput
 from pave.bases.times import frame_times, mean_of_frames
@@ -141,6 +153,18 @@ class Family(Facts, ABC):
                 "give the encoder a model of its own"
             )
         return BaseTower(self, model, video_processor)
+
+    def batched(self, name: str, parts: Sequence[Tensor]) -> Any:
+        """Return one input of several videos, each as the base's processor made it alone, as that of one batch.
+
+        Args:
+            name: Of the input.
+            parts: The input of each video, in the order of their samples.
+
+        Raises:
+            InputError: If the base cannot take these videos in one batch.
+        """
+        return one_after_another(name, parts, self.axes.get(name, 0))
 
     def place_counts(self, shapes: Sequence[VideoShape], layout: str, inputs: Mapping[str, Any]) -> list[int]:
         """Number of placeholders of each video: as many as tokens, unless the base drops some after the seam."""

@@ -41,6 +41,11 @@ class FrameFamily(Family):
         videos, steps = inputs[self.pixels].shape[:2]
         return [(int(steps), self.grid)] * int(videos)
 
+    def batched(self, name: str, parts: Sequence[Tensor]) -> Any:
+        if name == self.pixels and len({part.shape[1:] for part in parts}) > 1:
+            return list(parts)
+        return super().batched(name, parts)
+
     def must_encode(self, inputs: Mapping[str, Any]) -> bool:
         return isinstance(inputs.get(self.pixels), list | tuple)
 
@@ -49,16 +54,21 @@ class FrameFamily(Family):
     ) -> list[VideoTokens]:
         if not self.must_encode(inputs):
             return super().encode(model, inputs, times_sec, vision)
-        pixels = [video if video.ndim == 5 else video.unsqueeze(0) for video in inputs[self.pixels]]
+        pixels = inputs[self.pixels]
         if times_sec is not None and len(times_sec) != len(pixels):
             raise InputError(
                 f"video_times_sec has {len(times_sec)} entries, the batch {len(pixels)} videos; give one a video"
             )
         times: Sequence[Any] = [None] * len(pixels) if times_sec is None else [[given] for given in times_sec]
         return [
-            super(FrameFamily, self).encode(model, {**inputs, self.pixels: video}, given, vision)[0]
-            for video, given in zip(pixels, times, strict=True)
+            super(FrameFamily, self).encode(model, self.of_video(inputs, index), given, vision)[0]
+            for index, given in enumerate(times)
         ]
+
+    def of_video(self, inputs: Mapping[str, Any], index: int) -> dict[str, Any]:
+        """Return the inputs of one video out of a list of pixels."""
+        pixels = inputs[self.pixels][index]
+        return {**inputs, self.pixels: pixels if pixels.ndim == 5 else pixels.unsqueeze(0)}
 
     def hidden(self, output: Any) -> Tensor:
         """Return the tower's features of the patches (frames,patches,Cq), by the layers that the projector reads."""

@@ -11,6 +11,8 @@ from transformers import PreTrainedModel
 
 from pave.bases.frames import FrameFamily
 
+QUESTION = ("qformer_input_ids", "qformer_attention_mask")
+
 
 class InstructBlipVideo(FrameFamily):
     """``InstructBlipVideoForConditionalGeneration``; its queries have an order, but no place in the frame."""
@@ -26,6 +28,11 @@ class InstructBlipVideo(FrameFamily):
     @property
     def grid(self) -> tuple[int, int]:
         return (1, int(self.config.num_query_tokens))
+
+    def of_video(self, inputs: Mapping[str, Any], index: int) -> dict[str, Any]:
+        # The question that its queries hear stands in a row of its own.
+        asked = {name: inputs[name][index : index + 1] for name in QUESTION if inputs.get(name) is not None}
+        return {**super().of_video(inputs, index), **asked}
 
     def without_pixels(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         # Its forward has no default for them.

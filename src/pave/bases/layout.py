@@ -65,6 +65,22 @@ def with_lead(video: VideoTokens) -> Tensor:
     return video.tokens if lead is None else torch.cat([lead, video.tokens], dim=1)
 
 
+def one_after_another(name: str, parts: Sequence[Tensor], axis: int = 0) -> Tensor:
+    """Return an input of several videos as that of one batch.
+
+    Raises:
+        InputError: If the videos differ in any other axis.
+    """
+    shapes = {tuple(part.movedim(axis, 0).shape[1:]) for part in parts}
+    if len(shapes) > 1:
+        raise InputError(
+            f"{name} of one batch have the shapes {sorted(tuple(part.shape) for part in parts)}; this base takes "
+            "videos of one size a batch, so sample as many frames of one size from each, set a batch size of 1, or "
+            "encode the videos before (cache_video_tokens: true)"
+        )
+    return torch.cat(list(parts), dim=axis)
+
+
 def stacked(parts: Sequence[Tensor]) -> Tensor:
     """Return parts (n,C) as one tensor: one entry a part if they are of one length, else one entry a token.
 

@@ -16,6 +16,7 @@ class MiniCPMV(UndividedFamily):
     """``MiniCPMV4_6ForConditionalGeneration``; in mode ``4x`` its tower merges nothing."""
 
     needs = ("target_sizes_videos",)
+    axes = {"pixel_values_videos": -1}
 
     def steps(self, inputs: Mapping[str, Any]) -> list[Step]:
         mode = inputs.get("downsample_mode") or self.config.downsample_mode

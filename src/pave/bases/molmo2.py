@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pave.bases.family import Family
@@ -22,6 +24,14 @@ class Molmo2(Family):
 
     def shapes(self, inputs: Mapping[str, Any], times_sec: Sequence[Any] | None = None) -> list[VideoShape]:
         return [(frames, (rows, columns)) for frames, rows, columns in inputs["video_grids"].tolist()]
+
+    def batched(self, name: str, parts: Sequence[Tensor]) -> Any:
+        if name != "video_token_pooling":
+            return super().batched(name, parts)
+        # Indices of patches count through the batch. Some token pools the last patch of each video.
+        starts = accumulate([int(part.max()) + 1 for part in parts[:-1]], initial=0)
+        moved = [torch.where(part < 0, part, part + start) for part, start in zip(parts, starts, strict=True)]
+        return super().batched(name, moved)
 
     def vision(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         """Return the mean of the patches that each token pools; an index below 0 pads, and a token of none is none."""

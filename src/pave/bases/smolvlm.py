@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers.video_processing_utils import BaseVideoProcessor
 
 from pave.bases.squares import block_means, square
 from pave.bases.undivided import Step, UndividedFamily
+
+MASK = "pixel_attention_mask"
 
 
 class SmolVLM(UndividedFamily):
@@ -30,6 +33,14 @@ class SmolVLM(UndividedFamily):
         shown = int((frames != 0).flatten(1).any(dim=1).sum())
         return [Step(1, grid)] * max(shown, 1)
 
+    def batched(self, name: str, parts: Sequence[Tensor]) -> Any:
+        if name not in (self.pixels, MASK):
+            return super().batched(name, parts)
+        # As its processor does it with videos of different frame counts: frames of zeros, which the base drops.
+        longest = max(part.shape[1] for part in parts)
+        padded = [pad(part, (0, 0) * (part.ndim - 2) + (0, longest - part.shape[1])) for part in parts]
+        return super().batched(name, padded)
+
     def vision(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         return block_means(self.patches(core, output, inputs), self.config.scale_factor).flatten(0, 2)
 
@@ -41,5 +52,5 @@ class SmolVLM(UndividedFamily):
 
     def without_pixels(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         beside = super().without_pixels(inputs)
-        beside.pop("pixel_attention_mask", None)
+        beside.pop(MASK, None)
         return beside

@@ -23,6 +23,12 @@ BASES = (
     "qwen2.5-vl-7b",
     "qwen2.5-vl-32b",
     "qwen2.5-vl-72b",
+    "qwen3-vl-8b",
+    "internvl3.5-8b",
+    "videollama3-7b",
+    "llava-next-video-7b",
+    "molmo2-8b",
+    "smolvlm2-2.2b",
 )
 """Bases of the table of shares."""
 

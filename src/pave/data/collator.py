@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from pave.data.features import Features, PreparedVideo
+from pave.bases.family import Family
+from pave.data.features import Features
 from pave.errors import InputError
 
 IGNORED = -100
@@ -23,11 +24,13 @@ class Collator:
     Args:
         pad_id: Token id that fills the shorter rows.
         padding_side: ``left`` to generate, ``right`` to train.
+        family: The base's, which says how the inputs of several videos share a batch.
         channels: Side channels that the model's patches read; others are left out.
     """
 
     pad_id: int
     padding_side: Literal["left", "right"]
+    family: Family
     channels: Sequence[str] = ()
 
     def __call__(self, samples: Sequence[Features]) -> dict[str, Any]:
@@ -38,13 +41,13 @@ class Collator:
         of pixels.
 
         Raises:
-            InputError: If pixels of different sizes must be joined, or only some videos are encoded.
+            InputError: If the base cannot take these videos in one batch, or only some of them are encoded.
         """
         batch: dict[str, Any] = self._tokens(samples)
         seen = [sample for sample in samples if sample.video is not None]
         if not seen:
             return batch
-        batch |= _joined([sample.video for sample in seen if sample.video is not None])
+        batch |= self._joined([sample.video.inputs for sample in seen if sample.video is not None])
         batch["video_times_sec"] = [sample.video.times_sec for sample in seen if sample.video is not None]
         batch["side"] = {channel: [sample.side.get(channel) for sample in seen] for channel in self.channels}
         encoded = [sample.encoded for sample in seen if sample.encoded is not None]
@@ -71,16 +74,5 @@ class Collator:
             row[: len(values)] = values
         return row
 
-
-def _joined(videos: Sequence[PreparedVideo]) -> dict[str, Tensor]:
-    joined = {}
-    for name in videos[0].inputs:
-        parts = [video.inputs[name] for video in videos]
-        shapes = {tuple(part.shape[1:]) for part in parts}
-        if len(shapes) > 1:
-            raise InputError(
-                f"{name} of one batch have the shapes {sorted(shapes)}; this base takes videos of one size a batch, "
-                "so sample as many frames from each, or encode the videos before"
-            )
-        joined[name] = torch.cat(parts)
-    return joined
+    def _joined(self, videos: Sequence[Mapping[str, Tensor]]) -> dict[str, Any]:
+        return {name: self.family.batched(name, [video[name] for video in videos]) for name in videos[0]}

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from accelerate.utils import send_to_device
+
 from pave.data.features import Features, PreparedVideo
 from pave.data.processor import PaveProcessor
 from pave.model import PaveModel
@@ -40,7 +42,7 @@ def encode_prepared(
     inputs = processor.collator("right")([Features(video.expansion, video) for video in prepared])
     del inputs["side"]
     times_sec = inputs.pop("video_times_sec")
-    inputs = {name: value.to(model.device) for name, value in inputs.items()}
+    inputs = send_to_device(inputs, model.device)
     encoded = model.encode_videos(inputs, times_sec, vision)
     return [
         (replace(video, inputs=model.family.without_pixels(video.inputs)), tokens.to("cpu"))

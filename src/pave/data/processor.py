@@ -65,6 +65,9 @@ class PaveProcessor:
         self.preset = preset
         self.chat = _chat(base_processor, family, preset)
         tokenizer = base_processor.tokenizer
+        # Some bases write a video into a conversation with another token than the one at its tokens' places.
+        written = getattr(base_processor, "video_token", None)
+        self.video_id: int = tokenizer.convert_tokens_to_ids(written) if written else family.placeholder_id
         self.pad_id: int = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
 
     @classmethod
@@ -85,7 +88,7 @@ class PaveProcessor:
 
     def collator(self, padding_side: Literal["left", "right"], channels: Sequence[str] = ()) -> Collator:
         """Return what makes batches of samples: padded left to generate, right to train."""
-        return Collator(self.pad_id, padding_side, tuple(channels))
+        return Collator(self.pad_id, padding_side, self.family, tuple(channels))
 
     def read_video(self, path: Path) -> PreparedVideo:
         """Sample frames from a file and prepare them.
@@ -129,7 +132,7 @@ class PaveProcessor:
         tokenwise = {name: value[0] for name, value in tensors.items() if value.shape == shape}
         inputs = {name: value for name, value in tensors.items() if name not in tokenwise}
         plain = self.base_processor.tokenizer(text, add_special_tokens=special)["input_ids"]
-        pattern, begin, end = _difference(plain, tokenwise["input_ids"].tolist(), self.family.placeholder_id)
+        pattern, begin, end = _difference(plain, tokenwise["input_ids"].tolist(), self.video_id)
         expansion = {name: values[begin:end] for name, values in tokenwise.items()}
         return PreparedVideo(
             inputs=inputs,
@@ -150,10 +153,12 @@ class PaveProcessor:
             InputError: If the conversation does not fit, or its text holds the base's video placeholder.
         """
         turns = self.chat.answered(messages, video) if answer else self.chat.prompt(messages, video)
-        found = int((turns.ids == self.family.placeholder_id).sum())
-        if found != int(video):
-            token = self.base_processor.tokenizer.convert_ids_to_tokens(self.family.placeholder_id)
-            raise InputError(f"the conversation holds the base's video placeholder {token!r}; take it out of the text")
+        for index in {self.video_id, self.family.placeholder_id}:
+            if int((turns.ids == index).sum()) != int(video and index == self.video_id):
+                token = self.base_processor.tokenizer.convert_ids_to_tokens(index)
+                raise InputError(
+                    f"the conversation holds the base's video placeholder {token!r}; take it out of the text"
+                )
         return turns
 
     def features(
@@ -203,8 +208,8 @@ class PaveProcessor:
 
     def _with_video(self, tokens: Mapping[str, Tensor], video: PreparedVideo) -> dict[str, Tensor]:
         ids = tokens["input_ids"]
-        place = int((ids == self.family.placeholder_id).nonzero()[0])
-        start = place - video.pattern.index(self.family.placeholder_id)
+        place = int((ids == self.video_id).nonzero()[0])
+        start = place - video.pattern.index(self.video_id)
         stop = start + len(video.pattern)
         if tuple(ids[max(start, 0) : stop].tolist()) != video.pattern:
             raise InputError("the base's processor replaces more than the chat template writes for a video")
