@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from accelerate import PartialState
-from transformers import TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 from pave.checkpoint import locate_patch, read_spec
 from pave.data.cache import MediaCache, fill_cache, fill_store
@@ -54,7 +55,9 @@ class TrainResult:
     resumed_from: int | None
 
 
-def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> TrainResult:
+def train(
+    config: TrainConfig, resume: Literal["auto", "never"] = "auto", callbacks: Sequence[TrainerCallback] = ()
+) -> TrainResult:
     """Train a patch, or go on with an interrupted run, and write the patch folder.
 
     Until it is done, a run keeps its state in ``<out>.unfinished``; ``out`` appears whole, at the end.
@@ -62,6 +65,7 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
     Args:
         config: The run.
         resume: ``auto`` goes on with an interrupted run of the same configuration; ``never`` refuses to.
+        callbacks: Called by the trainer, as ``transformers.Trainer`` calls them.
 
     Raises:
         InputError: If anything in the configuration or the data cannot be used, ``out`` is not empty, or an
@@ -103,7 +107,7 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
         args=arguments,
         train_dataset=PlannedDataset(dataset, order),
         data_collator=processor.collator("right", reader.channels),
-        callbacks=[ProgressCallback()],
+        callbacks=[ProgressCallback(), *callbacks],
     )
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
