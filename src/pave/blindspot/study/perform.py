@@ -23,7 +23,7 @@ from pave.checkpoint import read_spec
 from pave.data.processor import PaveProcessor
 from pave.errors import InputError
 from pave.evaluation.asking import Asker
-from pave.evaluation.config import EvalConfig, EvalSettings
+from pave.evaluation.config import EvalConfig
 from pave.evaluation.folder import ResultFolder
 from pave.evaluation.questions import Questions, read_questions
 from pave.evaluation.result import EvalResult
@@ -32,7 +32,6 @@ from pave.model import PaveModel
 from pave.training.facts import versions
 from pave.training.train import train
 
-BATCH_SIZE = 16
 LOCK_FILE = ".lock"
 
 Tell = Callable[[str, int, int], None]
@@ -118,14 +117,13 @@ def patches_of(evaluation: Evaluation, training: Training | None, known: Mapping
 
 
 def _config(run: Run, evaluation: Evaluation, patches: Sequence[Path], places: Places) -> EvalConfig:
-    settings = EvalSettings(BATCH_SIZE, store=places.features)
     return EvalConfig(
         data=(places.film_set(evaluation.set),),
         base=run.base,
         patches=tuple(map(str, patches)),
         out=places.answers(run, evaluation, list(patches)),
         frames=None if patches else run.frames,
-        settings=settings,
+        settings=evaluation.asking(places.features),
     )
 
 
@@ -135,8 +133,8 @@ def _ask(model: PaveModel, evaluation: Evaluation, config: EvalConfig) -> tuple[
     scoring = scoring_for(config, questions)
     asker = asker_for(model, settled(config.settings, scoring), PaveProcessor.from_model(model, config.frames))
     assert asker.media is not None and config.out is not None
-    altered = replace(asker, media=altered_media(asker.media, evaluation, samples))
-    variant = {**asdict(evaluation.change), "without": list(evaluation.without)} if evaluation.is_altered else None
+    altered = replace(asker, media=altered_media(asker.media, evaluation, samples, config.settings.seed))
+    variant = {"side": evaluation.side, "without": list(evaluation.without)} if evaluation.is_altered else None
     asked = Questions(samples, questions.unreferenced)
     result = answer_and_score(altered, asked, scoring, config, ResultFolder(config.out), (1, 1), variant)
     if result is None:

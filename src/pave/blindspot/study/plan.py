@@ -50,12 +50,12 @@ class Quick:
     """How a plan shrinks for a trial.
 
     Args:
-        keep: Axis to the values that are left of it.
+        keep: Axis to the value, or the list of values, that is left of it.
         overrides: Of every run that trains.
         count: Most questions of a set that is asked.
     """
 
-    keep: dict[str, list[Any]] = field(default_factory=dict)
+    keep: dict[str, Any] = field(default_factory=dict)
     overrides: dict[str, Any] = field(default_factory=dict)
     count: int | None = None
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pave.blindspot.study.run import Change, Run, known_fields
+from pave.blindspot.study.run import Run, known_fields
 from pave.config import read_json
 from pave.errors import InputError
 from pave.evaluation.folder import differences
@@ -63,9 +63,4 @@ def _as_known(found: Mapping[str, Any], path: Path) -> dict[str, Any]:
             decided["train"] = known_fields(decided["train"])
         except InputError as error:
             raise InputError(f"{path}: is of another version ({error}); remove it") from None
-    plain = json.loads(json.dumps(asdict(Change())))
-    evaluations = decided["evaluate"] or {}
-    decided["evaluate"] = {
-        name: {**entry, "change": {**plain, **entry["change"]}} for name, entry in evaluations.items()
-    }
     return decided

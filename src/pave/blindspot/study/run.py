@@ -7,11 +7,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pave.blindspot.generate import MakeConfig, recipe
-from pave.config import STAMPS, from_dict, to_dict
+from pave.config import STAMPS, check_choices, from_dict, to_dict
 from pave.errors import InputError
+from pave.evaluation.config import EvalSettings
 from pave.training.config import TrainConfig
 from pave.training.run import FREE
 
@@ -19,39 +20,7 @@ PLACES = ("store",)
 """Fields of a training that say where things lie, and not what is computed."""
 
 HASH_LENGTH = 10
-
-
-@dataclass(frozen=True)
-class Change:
-    """What is done to the side channels of an evaluation; by default nothing.
-
-    Args:
-        zeroed: Zeros in place of the values.
-        other_clip: Those of another clip.
-        move_sec: The values move by so many seconds along the channel, and the end comes round to the beginning.
-        clock_sec: Every time is wrong by so many seconds.
-        jitter_sec: Each time is wrong by up to so many seconds, either way.
-        drop: Share of the steps that are left out at random; the others keep their true times.
-        late_sec: The channel was recorded only from so many seconds on; its times are true.
-
-    Raises:
-        InputError: On a value out of range.
-    """
-
-    zeroed: bool = False
-    other_clip: bool = False
-    move_sec: float = 0.0
-    clock_sec: float = 0.0
-    jitter_sec: float = 0.0
-    drop: float = 0.0
-    late_sec: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.drop < 1:
-            raise InputError(f"drop is {self.drop}; it must be from 0 up to, not including, 1")
-        for name in ("jitter_sec", "late_sec"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be 0 or more seconds")
+BATCH_SIZE = 16
 
 
 @dataclass(frozen=True)
@@ -61,21 +30,41 @@ class Evaluation:
     Args:
         name: Its name in tables.
         set: The set, without a place.
-        patches: Runs whose patches act together; ``None`` for the run's own.
+        patches: Runs whose patches act together, or ``run/patch`` for one of several that a run trained; ``None`` for
+            the run's own.
         without: Channels that the samples lack.
-        change: What is done to the others.
+        side: The other side channels as they are (``real``), zeros in their place (``zeroed``), or those of another
+            film (``other``).
+        settings: Fields of an evaluation's settings that are not at their default.
+
+    Raises:
+        InputError: On a value out of range.
     """
 
     name: str
     set: MakeConfig
     patches: tuple[str, ...] | None = None
     without: tuple[str, ...] = ()
-    change: Change = field(default_factory=Change)
+    side: Literal["real", "zeroed", "other"] = "real"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        self.asking()
+
+    def asking(self, store: Path | None = None) -> EvalSettings:
+        """Return the settings with which it asks.
+
+        Args:
+            store: The feature store that it uses.
+        """
+        usual = {"batch_size": BATCH_SIZE, **({} if store is None else {"store": str(store)})}
+        return from_dict(EvalSettings, {**usual, **self.settings}, "settings")
 
     @property
     def is_altered(self) -> bool:
-        """Whether side channels are not as they were made."""
-        return bool(self.without) or self.change != Change()
+        """Whether samples or side channels are not as they were made."""
+        return bool(self.without) or self.side != "real"
 
     def identity(self) -> dict[str, Any]:
         """Return all that decides the answers beside the model, in plain JSON types."""
