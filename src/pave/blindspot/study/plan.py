@@ -28,12 +28,14 @@ class Part:
         overrides: Its fields, nested ones with dots and places in lists as numbers, and their values.
         evaluate: Sets that are asked, or evaluations; they take the place of those of earlier parts.
         train: Whether the configuration is trained; otherwise only its base is asked.
+        quick: Overrides of a quick form, on top of those of the whole plan.
     """
 
     config: str | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
     evaluate: list[Any] | None = None
     train: bool | None = None
+    quick: dict[str, Any] = field(default_factory=dict)
 
     def and_then(self, later: Part) -> Part:
         """Return this part with another on top of it."""
@@ -42,6 +44,7 @@ class Part:
             {**self.overrides, **later.overrides},
             self.evaluate if later.evaluate is None else later.evaluate,
             self.train if later.train is None else later.train,
+            {**self.quick, **later.quick},
         )
 
 
@@ -51,7 +54,7 @@ class Quick:
 
     Args:
         keep: Axis to the value, or the list of values, that is left of it.
-        overrides: Of every run that trains.
+        overrides: Of every run that trains, under those of its own ``quick``.
         count: Most questions of a set that is asked.
     """
 
@@ -184,8 +187,8 @@ def _run(
     settings = _read_yaml(path.parent / part.config)
     settings = overridden(settings, part.overrides, where)
     trains = part.train is not False
-    if trains:
-        settings = overridden(settings, quick.overrides, where)
+    if trains and quick != Quick():
+        settings = overridden(settings, {**quick.overrides, **part.quick}, where)
     if not part.evaluate:
         raise InputError(f"{where}: 'evaluate' is missing; name the sets that are asked")
     evaluations = [_evaluation(entry, sets, where) for entry in part.evaluate]
