@@ -58,9 +58,10 @@ class Row:
         return [evaluation.name for evaluation in self.runs[0].evaluate]
 
     @property
-    def is_whole(self) -> bool:
-        """Whether every run has a result."""
-        return len(self.found) == len(self.runs)
+    def trained_weights(self) -> float | None:
+        """Weights that are trained, of patches and LoRAs."""
+        parts = [self.fact("cost", "trained_weights", part) for part in ("patch", "lora")]
+        return None if None in parts else sum(part for part in parts if part is not None)
 
     def score(self, evaluation: str) -> Score | None:
         """Return what it scores in an evaluation; ``None`` if no run of it was made yet."""
@@ -124,22 +125,51 @@ def _inside(found: Any, path: Sequence[str]) -> float | None:
     return float(found)
 
 
+@dataclass(frozen=True)
+class Study:
+    """A plan with the results that are there.
+
+    Args:
+        name: Name of the plan.
+        about: What it is to show.
+        rows: Its rows.
+    """
+
+    name: str
+    about: str
+    rows: Sequence[Row]
+
+    def find(self, **labels: str) -> Row:
+        """Return the one row with these values on its axes."""
+        found = [row for row in self.rows if labels.items() <= dict(row.labels).items()]
+        if len(found) != 1:
+            raise InputError(f"study {self.name}: {len(found)} rows have {labels}; the page needs one")
+        return found[0]
+
+    def named(self, name: str) -> Row:
+        """Return the row of a name."""
+        return next(row for row in self.rows if row.name == name)
+
+    def values(self, axis: str) -> list[str]:
+        """Return the values of an axis, in the plan's order."""
+        return list(dict.fromkeys(row.labels[axis] for row in self.rows if axis in row.labels))
+
+
 def rows_of(runs: Sequence[Run], results: Results) -> list[Row]:
     """Return the rows of a plan, in its order.
 
     Raises:
         InputError: If a result is of another configuration.
     """
-    groups: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    groups: dict[str, list[Run]] = {}
     for run in runs:
-        labels = {axis: value for axis, value in run.labels.items() if axis != SEED_AXIS} or {"run": run.name}
-        groups.setdefault(tuple(labels.items()), []).append(run)
+        groups.setdefault(run.name.removesuffix(f"-{run.labels.get(SEED_AXIS)}"), []).append(run)
     return [
         Row(
-            members[0].name.removesuffix(f"-{members[0].labels.get(SEED_AXIS)}"),
-            dict(labels),
+            name,
+            {axis: value for axis, value in members[0].labels.items() if axis != SEED_AXIS},
             members,
             [found for run in members if (found := results.find(run)) is not None],
         )
-        for labels, members in groups.items()
+        for name, members in groups.items()
     ]

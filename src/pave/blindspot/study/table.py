@@ -44,11 +44,10 @@ def _cells(row: Row, evaluation: str, first: bool) -> list[str]:
 
 
 def _costs(row: Row) -> list[str]:
-    weights = (row.fact("cost", "trained_weights", "patch") or 0) + (row.fact("cost", "trained_weights", "lora") or 0)
     flops, tokens = row.fact("cost", "flops"), row.fact("cost", "prompt_tokens")
     seconds = row.fact("trained", "seconds_a_step")
     return [
-        f"{weights:,.0f}",
+        f"{row.trained_weights or 0:,.0f}",
         "" if flops is None else f"{flops / 1e6:,.1f}",
         "" if tokens is None else f"{tokens:,.0f}",
         "" if seconds is None else f"{seconds:.3f}",
