@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,7 @@ class Row:
     labels: Mapping[str, str]
     runs: Sequence[Run]
     found: Sequence[Mapping[str, Any]]
+    _scores: dict[str, Score] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def evaluations(self) -> list[str]:
@@ -67,6 +68,11 @@ class Row:
         """Return what it scores in an evaluation; ``None`` if no run of it was made yet."""
         if not self.found:
             return None
+        if evaluation not in self._scores:
+            self._scores[evaluation] = self._scored(evaluation)
+        return self._scores[evaluation]
+
+    def _scored(self, evaluation: str) -> Score:
         answers, clips = self._answers(evaluation)
         rates = answers.mean(axis=0)
         chance = self.found[0]["scores"][evaluation]["chance"]

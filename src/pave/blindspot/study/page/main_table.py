@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pave.blindspot.study.page.markdown import number, percent, pointer, points, seeds, signed, table, target
+from pave.blindspot.study.page.markdown import NONE, number, percent, pointer, points, seeds, signed, table, target
 from pave.blindspot.study.page.verdicts import GAIN, compared, holds, is_no_worse
 from pave.blindspot.study.rows import Row, Study
 
@@ -16,22 +16,20 @@ METHODS = {
     "reference": "the reference's patch + LoRA",
     "default": "this project's patch + LoRA",
 }
-HEADS = ("", "accuracy", "`see`", "weights", "MFLOPs an answer", "encoder's", "tokens", "s a step", "seeds")
+HEADS = ("", "accuracy", "chance", "`see`", "weights", "MFLOPs an answer", "encoder's", "tokens", "s a step", "seeds")
 
 
 def section(study: Study) -> Iterator[str]:
     """Yield the paragraphs of the main table."""
     yield "## Does a patch beat the alternatives?"
     yield (
-        "Accuracy with its 95 % interval on the questions of a track, and on those of the control `see`, which the "
-        "frames answer; weights that are trained; operations of one answer from files to text, those of the channel's "
+        "Accuracy with its 95 % interval on the questions of a track, beside the chance of the best guess without the "
+        "channel, and on those of the control `see`, which the frames answer; weights that are trained; operations of one answer from files to text, those of the channel's "
         "encoder among them; tokens that the language model reads; median seconds of a training step."
     )
     for track in TRACKS:
         rows = {method: study.find(track=track, method=method) for method in METHODS}
-        chance = next((score.chance for row in rows.values() if (score := row.score(track)) is not None), None)
-        told = "" if chance is None else f", where chance is {100 * chance:.1f} %"
-        yield f"### `{track}`{told}"
+        yield f"### `{track}`"
         yield table(HEADS, [_line(study, row, track, METHODS[method]) for method, row in rows.items()])
         said = list(_verdicts(study, rows, track))
         if said:
@@ -39,10 +37,12 @@ def section(study: Study) -> Iterator[str]:
 
 
 def _line(study: Study, row: Row, track: str, text: str) -> list[str]:
+    score = row.score(track)
     flops, encoder = row.fact("cost", "flops"), row.fact("cost", "encoder_flops")
     return [
         target(study, row, text),
-        percent(row.score(track)),
+        percent(score),
+        NONE if score is None or score.chance is None else f"{100 * score.chance:.1f} %",
         percent(row.score("see")),
         number(row.trained_weights),
         number(None if flops is None else flops / 1e6, 1),
@@ -78,8 +78,8 @@ def _share(own: Row, append: Row, lora: Row, study: Study) -> str:
     if added[0] is None or not added[1]:
         return ""
     return (
-        f" Beside LoRA and encoder it takes {100 * added[0] / added[1]:.0f} % of the operations of appended tokens "
-        f"({pointer(study, own)}, {pointer(study, append)})."
+        f" What it adds beside LoRA and encoder is {100 * added[0] / added[1]:.0f} % of the operations that appended "
+        f"tokens add ({pointer(study, own)}, {pointer(study, append)})."
     )
 
 
