@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,10 @@ def rate_of(run: Run) -> float:
     return 0.3 if labels & {"base", "lora"} or run.name == "base" else 0.9
 
 
-def page_with(plans: Path, folder: Path, seeds: tuple[str | None, ...]) -> str:
-    """Write made-up results of some seeds, and return the page."""
+def page_with(plans: Path, folder: Path, seeds: tuple[str | None, ...], names: Iterable[str] = SECTIONS) -> str:
+    """Write made-up results of some seeds of some plans, and return the page."""
     shutil.rmtree(plans / "results", ignore_errors=True)
-    for name in SECTIONS:
+    for name in names:
         for number, run in enumerate(read_plan(plans / f"{name}.yaml").runs):
             if run.labels.get("seed") in seeds:
                 flops = 30e6 if "append" in run.name else 12e6 if "default" in run.name else 9e6
@@ -68,35 +69,35 @@ def test_verdicts_follow_the_numbers(whole: tuple[str, Path]) -> None:
     page, _ = whole
 
     assert "+60.0 points" in page and "gains 40 points or more holds" in page
-    assert "takes 10 % of the operations of appended tokens" in page
+    assert "is 10 % of the operations that appended tokens add" in page
     assert "does **not** hold" not in page.split("## Several channels")[0]
 
 
-def test_plots_are_drawn_and_the_same_each_time(whole: tuple[str, Path], plans: Path, tmp_path: Path) -> None:
+def test_plots_are_drawn(whole: tuple[str, Path]) -> None:
     page, folder = whole
     pictures = sorted(path.name for path in (folder / "images").glob("*.svg"))
 
     assert pictures == ["study-ablations.svg", "study-main.svg", "study-times.svg", "study-together.svg"]
     assert all(f"(images/{name})" in page for name in pictures)
-    write_page(plans, tmp_path / "study.md")
-    assert all(
-        (tmp_path / "images" / name).read_bytes() == (folder / "images" / name).read_bytes() for name in pictures
-    )
 
 
 def test_what_was_not_run_is_shown_as_such(plans: Path, tmp_path: Path) -> None:
     page = page_with(plans, tmp_path, ())
 
     assert page.count("not run") > 100
-    assert "points" not in [line for line in page.splitlines() if line.startswith("- ")]
     assert not (tmp_path / "images").exists()
     assert not [line for line in page.splitlines() if line.startswith("- ")]
 
 
-def test_some_seeds_make_a_page_that_says_how_many(plans: Path, tmp_path: Path) -> None:
-    page = page_with(plans, tmp_path, (None, "0"))
+def test_some_seeds_make_a_page_that_says_how_many_and_is_the_same_each_time(plans: Path, tmp_path: Path) -> None:
+    page = page_with(plans, tmp_path, (None, "0"), ["main"])
+    plot = (tmp_path / "images" / "study-main.svg").read_bytes()
+    write_page(plans, tmp_path / "study.md")
+    table = page.split("## Does a patch beat")[1].split("## Does it hold")[0]
 
-    assert "1 of 3" in page and "not run" not in page
+    assert "1 of 3" in table and "not run" not in table
+    assert (tmp_path / "study.md").read_text(encoding="utf-8") == page
+    assert (tmp_path / "images" / "study-main.svg").read_bytes() == plot
 
 
 @pytest.mark.parametrize(("share", "text"), [(0.123, "+12.3"), (-0.0204, "−2.0"), (0.0004, "0.0"), (-0.0004, "0.0")])

@@ -17,8 +17,8 @@ def section(study: Study) -> Iterator[str]:
     yield "## Which choices matter?"
     yield (
         "One field of the configuration at a time. In brackets the difference to the default, in points, on the same "
-        "questions; bold where its 95 % interval leaves 0 out. `missing`, `see_missing`: the channel is taken away; the "
-        "columns that follow are those of the section on seconds."
+        "questions; bold where its 95 % interval leaves 0 out. `missing`, `see_missing`: the channel is taken away; "
+        "the columns that follow are those of the section on seconds."
     )
     for track in study.values("track"):
         rows = [row for row in study.rows if row.labels["track"] == track]

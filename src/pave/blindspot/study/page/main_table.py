@@ -24,8 +24,9 @@ def section(study: Study) -> Iterator[str]:
     yield "## Does a patch beat the alternatives?"
     yield (
         "Accuracy with its 95 % interval on the questions of a track, beside the chance of the best guess without the "
-        "channel, and on those of the control `see`, which the frames answer; weights that are trained; operations of one answer from files to text, those of the channel's "
-        "encoder among them; tokens that the language model reads; median seconds of a training step."
+        "channel, and on those of the control `see`, which the frames answer; weights that are trained; operations of "
+        "one answer from files to text, those of the channel's encoder among them; tokens that the language model "
+        "reads; median seconds of a training step."
     )
     for track in TRACKS:
         rows = {method: study.find(track=track, method=method) for method in METHODS}

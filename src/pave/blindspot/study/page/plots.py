@@ -55,7 +55,8 @@ def _main(study: Study, figure: Figure) -> bool:
             drawn = True
     bars.set_xticks(range(len(main_table.TRACKS)), main_table.TRACKS)
     bars.set_ylabel("accuracy, %")
-    bars.legend(fontsize=7, loc="lower center", ncols=3, bbox_to_anchor=(0.5, 1.0), frameon=False)
+    if drawn:
+        bars.legend(fontsize=7, loc="lower center", ncols=3, bbox_to_anchor=(0.5, 1.0), frameon=False)
     costs.set_xscale("log")
     costs.set_xlabel("MFLOPs an answer")
     return drawn
@@ -75,7 +76,8 @@ def _times(study: Study, figure: Figure) -> bool:
         axes.set_title(track)
         axes.set_xticks(range(len(times.CONDITIONS)), times.CONDITIONS, rotation=60)
     figure.axes[0].set_ylabel("accuracy, %")
-    figure.axes[0].legend(fontsize=7, frameon=False)
+    if drawn:
+        figure.axes[0].legend(fontsize=7, frameon=False)
     return drawn
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from pave.bases.sizes import configuration_of
-from pave.blindspot.study.page.markdown import table
+from pave.blindspot.study.page.markdown import NOT_RUN, table
 from pave.config import LoraSpec, PatchConfig, from_dict
 from pave.cost import Part, Scene, count_base, count_encoder, count_patch, meta_model
 from pave.files import write_whole
@@ -118,6 +118,8 @@ def section(sizes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         *("appended, F", "dense patch, F", "dense appended, F"),
     )
     yield table(heads, [_line(size) for size in sizes])
+    if not sizes:
+        yield f"These sizes were {NOT_RUN}."
     told = [_share(size["patch"][0], size["parameters"]) for size in sizes]
     if sizes:
         least, most = min(sizes, key=_patch_share), max(sizes, key=_patch_share)
