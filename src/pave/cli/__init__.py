@@ -23,6 +23,7 @@ COMMANDS = {
     "info": "count parameters and FLOPs of base, patch, LoRA and encoder",
     "convert": "read and write the reference's checkpoints, bases and annotations",
     "doctor": "check this installation",
+    "study": "execute a plan of trainings and evaluations, and print what they gave",
     "blindspot": "make sets of the embedded world, train its tiny base",
 }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from accelerate import PartialState
+from transformers import TrainerCallback
 
 from pave.data.side import SideReader
 from pave.errors import InputError
@@ -38,7 +40,9 @@ class TrainResult:
     resumed_from: int | None
 
 
-def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> TrainResult:
+def train(
+    config: TrainConfig, resume: Literal["auto", "never"] = "auto", callbacks: Sequence[TrainerCallback] = ()
+) -> TrainResult:
     """Train a patch, or several together, or go on with an interrupted run, and write the patch folders.
 
     Until it is done, a run keeps its state in ``<out>.unfinished``; ``out`` appears whole, at the end.
@@ -46,6 +50,7 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
     Args:
         config: The run.
         resume: ``auto`` goes on with an interrupted run of the same configuration; ``never`` refuses to.
+        callbacks: Called by the trainer, as ``transformers.Trainer`` calls them.
 
     Raises:
         InputError: If anything in the configuration or the data cannot be used, ``out`` is not empty, or an
@@ -57,6 +62,8 @@ def train(config: TrainConfig, resume: Literal["auto", "never"] = "auto") -> Tra
     checkpoint = run.check(resume == "auto")
     built = build_run(config, run.folder)
     trainer = built.trainer
+    for callback in callbacks:
+        trainer.add_callback(callback)
     if PartialState().is_main_process:
         run.begin()
     PartialState().wait_for_everyone()

@@ -1,0 +1,45 @@
+"""Times the steps of a training, and tells how far it is."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+WARM_UP = 3
+"""First steps that are not counted: caches fill, memory is first taken."""
+
+
+class Clock(TrainerCallback):
+    """Measures seconds a step, and calls back after each.
+
+    Args:
+        tell: Called with the steps done and all of them.
+    """
+
+    def __init__(self, tell: Callable[[int, int], None]) -> None:
+        self._tell = tell
+        self._seconds: list[float] = []
+        self._started = 0.0
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **options: Any
+    ) -> None:
+        """Start the watch."""
+        self._started = time.perf_counter()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **options: Any
+    ) -> None:
+        """Stop the watch."""
+        self._seconds.append(time.perf_counter() - self._started)
+        self._tell(state.global_step, state.max_steps)
+
+    @property
+    def seconds_a_step(self) -> float | None:
+        """Median over the steps of this process, without the first few; ``None`` if there were no more than those."""
+        counted = self._seconds[WARM_UP:]
+        return statistics.median(counted) if counted else None

@@ -1,0 +1,89 @@
+"""The main table: methods by track, what each scores and costs, and whether the claims hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pave.blindspot.study.page.markdown import NONE, number, percent, pointer, points, seeds, signed, table, target
+from pave.blindspot.study.page.verdicts import GAIN, compared, holds, is_no_worse
+from pave.blindspot.study.rows import Row, Study
+
+TRACKS = ("hear", "depth", "views", "blink")
+METHODS = {
+    "base": "base as it is",
+    "lora": "LoRA alone",
+    "append": "appended tokens + LoRA",
+    "reference": "the reference's patch + LoRA",
+    "default": "this project's patch + LoRA",
+}
+HEADS = ("", "accuracy", "chance", "`see`", "weights", "MFLOPs an answer", "encoder's", "tokens", "s a step", "seeds")
+
+
+def section(study: Study) -> Iterator[str]:
+    """Yield the paragraphs of the main table."""
+    yield "## Does a patch beat the alternatives?"
+    yield (
+        "Accuracy with its 95 % interval on the questions of a track, beside the chance of the best guess without the "
+        "channel, and on those of the control `see`, which the frames answer; weights that are trained; operations of "
+        "one answer from files to text, those of the channel's encoder among them; tokens that the language model "
+        "reads; median seconds of a training step."
+    )
+    for track in TRACKS:
+        rows = {method: study.find(track=track, method=method) for method in METHODS}
+        yield f"### `{track}`"
+        yield table(HEADS, [_line(study, row, track, METHODS[method]) for method, row in rows.items()])
+        said = list(_verdicts(study, rows, track))
+        if said:
+            yield "\n".join(f"- {sentence}" for sentence in said)
+
+
+def _line(study: Study, row: Row, track: str, text: str) -> list[str]:
+    score = row.score(track)
+    flops, encoder = row.fact("cost", "flops"), row.fact("cost", "encoder_flops")
+    return [
+        target(study, row, text),
+        percent(score),
+        NONE if score is None or score.chance is None else f"{100 * score.chance:.1f} %",
+        percent(row.score("see")),
+        number(row.trained_weights),
+        number(None if flops is None else flops / 1e6, 1),
+        number(None if encoder is None else encoder / 1e6, 1),
+        number(row.fact("cost", "prompt_tokens")),
+        number(row.fact("trained", "seconds_a_step"), 3),
+        seeds(row),
+    ]
+
+
+def _verdicts(study: Study, rows: dict[str, Row], track: str) -> Iterator[str]:
+    own, lora, append, reference = (rows[name] for name in ("default", "lora", "append", "reference"))
+    mine = pointer(study, own)
+    if (gain := own.difference(lora, track)) is not None:
+        yield (
+            f"{points(gain)} against LoRA alone ({mine}, {pointer(study, lora)}): that a patch gains {100 * GAIN:.0f} "
+            f"points or more {holds(gain.value >= GAIN)}."
+        )
+    if (gain := own.difference(append, track)) is not None:
+        yield (
+            f"{points(gain)} against appended tokens ({mine}, {pointer(study, append)}): that it is no worse within "
+            f"the interval {holds(is_no_worse(gain))}.{_share(own, append, lora, study)}"
+        )
+    if (gain := own.difference(reference, track)) is not None:
+        yield f"{points(gain)} against the reference's patch ({mine}, {pointer(study, reference)}): {compared(gain)}."
+    if (loss := own.difference(rows["base"], "see")) is not None:
+        yield f"{signed(loss.value)} points on `see` against the base ({mine}, {pointer(study, rows['base'])})."
+
+
+def _share(own: Row, append: Row, lora: Row, study: Study) -> str:
+    """Say what the patch adds in operations, in shares of what appended tokens add; both have the same encoder."""
+    added = [_added(row, lora) for row in (own, append)]
+    if added[0] is None or not added[1]:
+        return ""
+    return (
+        f" What it adds beside LoRA and encoder is {100 * added[0] / added[1]:.0f} % of the operations that appended "
+        f"tokens add ({pointer(study, own)}, {pointer(study, append)})."
+    )
+
+
+def _added(row: Row, lora: Row) -> float | None:
+    whole, encoder, without = row.fact("cost", "flops"), row.fact("cost", "encoder_flops"), lora.fact("cost", "flops")
+    return None if whole is None or encoder is None or without is None else whole - encoder - without

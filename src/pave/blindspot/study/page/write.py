@@ -1,0 +1,120 @@
+"""Puts the page together from plans and result files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pave.blindspot.study.page import ablations, bases, main_table, plots, sizes, times, together
+from pave.blindspot.study.page.markdown import table
+from pave.blindspot.study.plan import read_plan
+from pave.blindspot.study.result import Results
+from pave.blindspot.study.rows import Study, rows_of
+from pave.files import write_whole
+
+SECTIONS: Mapping[str, Callable[[Study], Iterator[str]]] = {
+    "main": main_table.section,
+    "bases": bases.section,
+    "times": times.section,
+    "together": together.section,
+    "ablations": ablations.section,
+}
+
+RESULTS_FOLDER = "results"
+IMAGES_FOLDER = "images"
+
+PICTURES = {
+    "main": "Left: accuracy by track and method, with 95 % intervals; dotted: chance. Right: accuracy and operations "
+    "of an answer; circle `hear`, square `depth`, diamond `views`, triangle `blink`.",
+    "times": "Accuracy with side channels that were changed after training, with 95 % intervals.",
+    "together": "Accuracy of every model on every track, in percent.",
+    "ablations": "Difference of each variant to the default, with 95 % intervals.",
+}
+
+OPENING = """# The study
+
+<!-- Written by `python -m pave.blindspot.study.page studies docs/study.md`; every number comes from a result file. -->
+
+The claims of the paper, in a world small enough to test them in on two cores: that a patch beats tuning without its
+channel, for several kinds of channel, at a small cost, several at once, and on several bases.
+
+```bash
+pave study studies/main.yaml
+```
+
+executes a plan, and goes on where it was stopped. Results are in `studies/results`, one file a run, with its full
+configuration, versions, counts and every answer. This page is made of them alone; a number in a sentence comes with
+pointers to its rows.
+
+## What a miniature can show, and what it cannot
+
+It can show mechanisms. The frames do not tell the answers, by construction: how much a guess that knows the generator
+can make of them is known exactly, and is the chance in the tables. A method that does better reads its channel. Films,
+LoRA, steps and optimiser of the methods are the same, and costs are counted, not estimated.
+
+It cannot show sizes of effects in the world. Films are drawn, questions come from templates, and answers are words;
+the bases are tiny and trained on this world. In real data a channel is partly in the frames already, so that gains are
+smaller; encoders are imperfect; language is open. Neither does a miniature tell which learning rates, numbers of steps
+or widths suit a base of billions of weights. A patch is a large part of a tiny base: what it weighs beside a real one
+stands in the section on real sizes.
+
+Intervals are percentile bootstraps over films: the questions about one film, and the answers of all seeds to them,
+stay together. They tell how far other films would move a number, and not how far another seed would; the seeds are
+counted in the tables, and all their answers are in the result files. Differences are taken question by question."""
+
+
+def read_studies(plans: Path) -> list[Study]:
+    """Read the plans of a folder and their results.
+
+    Raises:
+        InputError: If a plan or a result cannot be used.
+    """
+    studies = []
+    for name in SECTIONS:
+        plan = read_plan(plans / f"{name}.yaml")
+        studies.append(Study(name, plan.about, rows_of(plan.runs, Results(plans / RESULTS_FOLDER / name))))
+    return studies
+
+
+def write_page(plans: Path, page: Path) -> None:
+    """Write the page and its plots.
+
+    Args:
+        plans: Folder of the plans, with their results in ``results/``.
+        page: The Markdown file; plots go into ``images/`` beside it.
+
+    Raises:
+        InputError: If a plan or a result cannot be used.
+    """
+    studies = read_studies(plans)
+    parts = [OPENING, *_state(studies)]
+    for study in studies:
+        heading, *rest = SECTIONS[study.name](study)
+        image = page.parent / IMAGES_FOLDER / f"study-{study.name}.svg"
+        pictured = plots.draw(study, image)
+        parts += [heading, *([f"![{PICTURES[study.name]}]({IMAGES_FOLDER}/{image.name})"] if pictured else []), *rest]
+    parts += sizes.section(_sizes(plans / RESULTS_FOLDER / sizes.SIZES_FILE))
+    write_whole(page, "\n\n".join(part.strip() for part in parts) + "\n")
+
+
+def _state(studies: Sequence[Study]) -> Iterator[str]:
+    yield "## What was run"
+    lines = [
+        [
+            f"`studies/{study.name}.yaml`",
+            study.about,
+            str(sum(len(row.runs) for row in study.rows)),
+            str(sum(len(row.found) for row in study.rows)),
+        ]
+        for study in studies
+    ]
+    yield table(["plan", "question", "runs", "done"], lines)
+
+
+def _sizes(path: Path) -> Sequence[Mapping[str, Any]]:
+    if not path.is_file():
+        return []
+    found: Sequence[Mapping[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,119 @@
+"""The page of the study: made of result files alone, true to them, and every number with its row."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from pave.blindspot.study.page.markdown import anchor, signed
+from pave.blindspot.study.page.write import SECTIONS, read_studies, write_page
+from pave.blindspot.study.plan import read_plan
+from pave.blindspot.study.result import Results
+from pave.blindspot.study.run import Run
+from tests.blindspot.study.made_up import write_result
+
+ROOT = Path(__file__).parents[3]
+STUDIES = ROOT / "studies"
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plans of this project, without their results."""
+    folder = tmp_path_factory.mktemp("plans")
+    shutil.copytree(STUDIES, folder / "studies", ignore=shutil.ignore_patterns("results"))
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    return folder / "studies"
+
+
+def rate_of(run: Run) -> float:
+    """Right where something reads the channel, at chance elsewhere."""
+    labels = set(run.labels.values())
+    return 0.3 if labels & {"base", "lora"} or run.name == "base" else 0.9
+
+
+def page_with(plans: Path, folder: Path, seeds: tuple[str | None, ...], names: Iterable[str] = SECTIONS) -> str:
+    """Write made-up results of some seeds of some plans, and return the page."""
+    shutil.rmtree(plans / "results", ignore_errors=True)
+    for name in names:
+        for number, run in enumerate(read_plan(plans / f"{name}.yaml").runs):
+            if run.labels.get("seed") in seeds:
+                flops = 30e6 if "append" in run.name else 12e6 if "default" in run.name else 9e6
+                write_result(Results(plans / "results" / name), run, rate_of(run), number, flops=flops)
+    write_page(plans, folder / "study.md")
+    return (folder / "study.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def whole(plans: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    folder = tmp_path_factory.mktemp("page")
+    return page_with(plans, folder, (None, "0", "1", "2")), folder
+
+
+def test_every_sentence_with_a_number_points_to_a_row_that_is_there(whole: tuple[str, Path]) -> None:
+    page, _ = whole
+    anchors = set(re.findall(r'<a id="([^"]+)">', page))
+    sentences = [line for line in page.splitlines() if line.startswith("- ")]
+
+    assert len(sentences) > 40
+    assert all("](#" in sentence for sentence in sentences if re.search(r"\d", sentence))
+    pointers = re.findall(r"\]\(#([^)]+)\)", page)
+    assert pointers and set(pointers) <= anchors
+    assert len(anchors) == len(re.findall(r'<a id="', page))
+
+
+def test_verdicts_follow_the_numbers(whole: tuple[str, Path]) -> None:
+    page, _ = whole
+
+    assert "+60.0 points" in page and "gains 40 points or more holds" in page
+    assert "is 10 % of the operations that appended tokens add" in page
+    assert "does **not** hold" not in page.split("## Several channels")[0]
+
+
+def test_plots_are_drawn(whole: tuple[str, Path]) -> None:
+    page, folder = whole
+    pictures = sorted(path.name for path in (folder / "images").glob("*.svg"))
+
+    assert pictures == ["study-ablations.svg", "study-main.svg", "study-times.svg", "study-together.svg"]
+    assert all(f"(images/{name})" in page for name in pictures)
+
+
+def test_what_was_not_run_is_shown_as_such(plans: Path, tmp_path: Path) -> None:
+    page = page_with(plans, tmp_path, ())
+
+    assert page.count("not run") > 100
+    assert not (tmp_path / "images").exists()
+    assert not [line for line in page.splitlines() if line.startswith("- ")]
+
+
+def test_some_seeds_make_a_page_that_says_how_many_and_is_the_same_each_time(plans: Path, tmp_path: Path) -> None:
+    page = page_with(plans, tmp_path, (None, "0"), ["main"])
+    plot = (tmp_path / "images" / "study-main.svg").read_bytes()
+    write_page(plans, tmp_path / "study.md")
+    table = page.split("## Does a patch beat")[1].split("## Does it hold")[0]
+
+    assert "1 of 3" in table and "not run" not in table
+    assert (tmp_path / "study.md").read_text(encoding="utf-8") == page
+    assert (tmp_path / "images" / "study-main.svg").read_bytes() == plot
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.123, "+12.3"), (-0.0204, "−2.0"), (0.0004, "0.0"), (-0.0004, "0.0")])
+def test_differences_have_signs(share: float, text: str) -> None:
+    assert signed(share) == text
+
+
+def test_the_committed_page_is_that_of_the_committed_results(tmp_path: Path) -> None:
+    write_page(STUDIES, tmp_path / "study.md")
+
+    assert (tmp_path / "study.md").read_text(encoding="utf-8") == (ROOT / "docs" / "study.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_names_of_rows_are_names_of_places() -> None:
+    for study in read_studies(STUDIES):
+        assert len({anchor(study, row) for row in study.rows}) == len(study.rows)
+        assert all(re.fullmatch(r"[a-z0-9-]+", anchor(study, row)) for row in study.rows)
