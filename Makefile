@@ -4,7 +4,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs lmms clean
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -26,9 +26,12 @@ check: .venv/installed  ## Lint, format, types
 docs: .venv/installed-docs  ## The site, in site/
 	$(BIN)/mkdocs build
 
+lmms: .venv/installed  ## The tests inside lmms-eval, in an environment of its own; says why where it cannot be made
+	scripts/test_lmms_eval.sh
+
 .venv/installed-docs: .venv/installed
 	$(BIN)/pip install --quiet -e ".[docs]"
 	touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis demo site
+	rm -rf .venv .venv-lmms .pytest_cache .mypy_cache .ruff_cache .hypothesis demo site
