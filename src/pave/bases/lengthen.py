@@ -68,17 +68,17 @@ class Lengthened:
 
     def shorten(self, output: ModelOutput) -> ModelOutput:
         """Put the logits at the caller's tokens; caches and hidden states keep the new ones."""
-        logits = output.logits
+        logits: Tensor | None = output["logits"]
         if logits is not None and logits.shape[1] == self.origin.shape[1]:
             rows = torch.arange(len(logits), device=logits.device).unsqueeze(1)
-            output.logits = logits[rows, self.places.to(logits.device)]
+            output["logits"] = logits[rows, self.places.to(logits.device)]
         return output
 
     def restored(self, said: Tensor | ModelOutput, prompt: Tensor) -> Tensor | ModelOutput:
         """Return what was generated with the caller's prompt (B,L) in place of the longer one."""
         if isinstance(said, Tensor):
             return self._restored(said, prompt)
-        said.sequences = self._restored(said.sequences, prompt)
+        said["sequences"] = self._restored(said["sequences"], prompt)
         return said
 
     def _restored(self, said: Tensor, prompt: Tensor) -> Tensor:
