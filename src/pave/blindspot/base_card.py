@@ -12,6 +12,7 @@ from pave.blindspot.tiny_base import DEFAULT_FAMILY
 if TYPE_CHECKING:
     from pave.blindspot.train_base import BaseConfig, BaseReport
 
+_NOT_SHOWN = ("out", "family", "workers", "log_every")
 _PACKAGES = ("pave", "torch", "transformers", "tokenizers", "numpy", "av")
 
 
@@ -52,7 +53,9 @@ def _figures(report: BaseReport) -> str:
 
 
 def _making(config: BaseConfig, report: BaseReport) -> str:
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in ("out", "family", "workers", "log_every")}
+    settings = {
+        k: v for k, v in dataclasses.asdict(config).items() if k not in ("out", "family", "workers", "log_every")
+    }
     rows = [f"| {name} | {value} |" for name, value in settings.items()]
     family = "" if config.family == DEFAULT_FAMILY else f" --family {config.family}"
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)

@@ -10,7 +10,16 @@ from pave.blindspot.tiny_base.qwen2_5_vl import TinyQwen2_5VL
 from pave.blindspot.tiny_base.video_llama_3 import TinyVideoLlama3
 from pave.errors import InputError, nearest
 
-__all__ = ["DEFAULT_FAMILY", "FAMILIES", "FRAME_COUNT", "FRAME_SIZE", "Architecture", "architecture", "build_model", "build_processor"]
+__all__ = [
+    "DEFAULT_FAMILY",
+    "FAMILIES",
+    "FRAME_COUNT",
+    "FRAME_SIZE",
+    "Architecture",
+    "architecture",
+    "build_model",
+    "build_processor",
+]
 
 FAMILIES: dict[str, Architecture] = {
     made.family: made for made in (TinyLlavaOnevision(), TinyQwen2_5VL(), TinyVideoLlama3())
@@ -27,7 +36,9 @@ def architecture(family: str) -> Architecture:
         InputError: If there is none; the message lists those there are and the nearest one.
     """
     if family not in FAMILIES:
-        raise InputError(f"no tiny base of family {family!r}; there are {', '.join(FAMILIES)}{nearest(family, FAMILIES)}")
+        raise InputError(
+            f"no tiny base of family {family!r}; there are {', '.join(FAMILIES)}{nearest(family, FAMILIES)}"
+        )
     return FAMILIES[family]
 
 

@@ -176,7 +176,11 @@ class Architecture(ABC):
         made = processor(
             text=[text],
             videos=[frames],
-            videos_kwargs={"do_sample_frames": False, "video_metadata": [middles], "input_data_format": "channels_last"},
+            videos_kwargs={
+                "do_sample_frames": False,
+                "video_metadata": [middles],
+                "input_data_format": "channels_last",
+            },
             return_tensors="pt",
         )
         tokens = made["input_ids"][0]

@@ -1,4 +1,4 @@
-"""The tiny LLaVA-OneVision: eight steps of 2 x 2 tokens and a newline, seen by SigLIP and halved after the projector."""
+"""The tiny LLaVA-OneVision: eight steps of 2 x 2 tokens and a newline, seen by SigLIP, halved after the projector."""
 
 from __future__ import annotations
 
