@@ -84,9 +84,9 @@ def test_an_output_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
         train_base(_config(tmp_path))
 
 
-def test_frames_that_do_not_fill_whole_steps_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="stills_per_step is 6; write a multiple of 4"):
-        _config(tmp_path / "base", family="qwen2_5_vl", stills_per_step=6)
+def test_an_unknown_family_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no tiny base of family 'qwen2_6_vl'"):
+        _config(tmp_path / "base", family="qwen2_6_vl")
 
 
 @pytest.mark.parametrize(("field", "value"), [("steps", 0), ("seed", -1), ("test_questions", 0)])

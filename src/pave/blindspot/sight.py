@@ -41,9 +41,11 @@ def train_sight(
 ) -> float:
     """Train tower, projector and word embeddings in place; return the share of tokens that name their thing right.
 
-    The last tenth of the frames is kept apart for that count.
+    The last tenth of the frames is kept apart for that count. Where a base merges frames, each training step takes
+    ``stills_per_step`` for every one of them, and so as many tokens as of any other base.
     """
     rng = np.random.default_rng([seed, 3])
+    shape = (stills_per_step, architecture.frames_per_step)
     train_count = len(stills.pictures) * 9 // 10
     apart = _apart(stills, train_count, architecture.frames_per_step)
     namer = _Namer(architecture, model, _flash_head(model, seed))
@@ -51,8 +53,8 @@ def train_sight(
     parameters = [*architecture.tower_weights(model.model), *(p for module in trained for p in module.parameters())]
     optimizer, schedule = optimizer_and_schedule([(parameters, learning_rate)], steps, warmup=50, weight_decay=0.05)
     for step in range(1, steps + 1):
-        halves = np.array_split(rng.integers(train_count, size=stills_per_step), 2)
-        batches = [_batch(stills, half, rng) for half in halves]
+        halves = np.array_split(rng.integers(train_count, size=shape), 2)
+        batches = [_batch(stills, half.ravel(), rng) for half in halves]
         losses = [lambda batch=batch: namer.loss(*batch) / stills_per_step for batch in batches]
         loss = set_gradients(losses, parameters, pool)
         optimizer.step()
@@ -107,7 +109,7 @@ class _Namer:
         return [labels[:, row, 2 * column], labels[:, row, 2 * column + 1], *own, labels[:, row, -1]]
 
     def loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        """Return the cross-entropy, summed over frames and kinds of words."""
+        """Return the cross-entropy, summed over steps and kinds of words."""
         scores = self.scores(pixels)
         tokens = scores[0].shape[1]
         losses = [
