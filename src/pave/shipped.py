@@ -12,13 +12,16 @@ _ROOT = Path(str(files("pave"))) / "blindspot"
 
 def shipped_bases() -> dict[str, Path]:
     """Return the bases in the package, by name."""
-    return {"blindspot": _ROOT / "base"}
+    return _folders("bases", "config.json")
 
 
 def shipped_patches() -> dict[str, Path]:
     """Return the patches in the package, by name."""
-    folder = _ROOT / "patches"
-    return {path.name: path for path in sorted(folder.glob("*")) if (path / "patch_config.json").is_file()}
+    return _folders("patches", "patch_config.json")
+
+
+def _folders(kind: str, holding: str) -> dict[str, Path]:
+    return {path.name: path for path in sorted((_ROOT / kind).glob("*")) if (path / holding).is_file()}
 
 
 def locate(source: str | Path, shipped: dict[str, Path], noun: str, revision: str | None = None) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pave.blindspot.generate import MakeConfig, make
+from pave.blindspot.tiny_base import DEFAULT_FAMILY, FAMILIES, build_model, build_processor
 from pave.blindspot.tracks import TRACKS
 from pave.checkpoint import read_spec
 from pave.cli.arguments import parse
@@ -50,6 +51,18 @@ def test_a_step_of_training_goes_through_from_films_to_weights(name: str, tmp_pa
     for source in data:
         samples = [json.loads(line) for line in (source.path / "samples.jsonl").read_text("utf-8").splitlines()]
         assert all(channel in sample["side"] for sample in samples)
+
+
+@pytest.mark.parametrize("name", ["hear", "depth"])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != DEFAULT_FAMILY])
+def test_one_line_trains_it_on_a_base_of_another_family(name: str, family: str, tmp_path: Path) -> None:
+    build_model(0, family).save_pretrained(tmp_path / "base")
+    build_processor(family).save_pretrained(tmp_path / "base")
+    config = replace(_config(name), base=str(tmp_path / "base"))
+    data = tuple(_made_small(source, tmp_path) for source in config.data)
+    result = train(replace(config, data=data, out=tmp_path / "out", steps=2, batch_size=8, log_every=1))
+    assert result.loss > 0
+    assert read_spec(tmp_path / "out").base.model_type == family
 
 
 @pytest.mark.parametrize("name", PATCHED)

@@ -8,7 +8,9 @@ import pytest
 from pave.blindspot.lessons import PREFIX, Lesson, VideoShape, make_lessons
 from pave.blindspot.vocabulary import TURN_END, VIDEO, vocabulary
 
-SHAPE = VideoShape(frames=8, size=32, tokens_per_frame=4)
+PLACEHOLDERS = 4 * 8 + 1
+FILM = ("<|im_start|>", "user", *[VIDEO] * PLACEHOLDERS)
+SHAPE = VideoShape(frames=8, size=32, tokens=tuple(vocabulary()[word] for word in FILM))
 WORDS = {number: word for word, number in vocabulary().items()}
 
 
@@ -26,7 +28,7 @@ def test_what_is_seen_has_frames_and_their_placeholders(lessons: dict[str, list[
         assert lesson.frames is not None
         assert lesson.frames.shape == (8, 32, 32, 3)
         placeholders = lesson.tokens == vocabulary()[VIDEO]
-        assert placeholders.sum() == 4 * 8 + 1
+        assert placeholders.sum() == PLACEHOLDERS
         assert (lesson.block[placeholders] == PREFIX).all()
 
 

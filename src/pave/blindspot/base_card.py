@@ -7,9 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pave.blindspot.tiny_base import DEFAULT_FAMILY
+
 if TYPE_CHECKING:
     from pave.blindspot.train_base import BaseConfig, BaseReport
 
+_NOT_SHOWN = ("out", "family", "workers", "log_every")
 _PACKAGES = ("pave", "torch", "transformers", "tokenizers", "numpy", "av")
 
 
@@ -30,7 +33,7 @@ def _front() -> str:
 def _what(report: BaseReport) -> str:
     return (
         "# The tiny base of the blindspot world\n\n"
-        f"A `LlavaOnevisionForConditionalGeneration` of {report.weights:,} weights, trained from scratch on films\n"
+        f"A `{report.model_class}` of {report.weights:,} weights, trained from scratch on films\n"
         "of simple solids that `pave blindspot make` draws. It sees eight frames of 32 x 32 pixels and knows the\n"
         "words of every track, also those for what it can't perceive: sounds, distance, things behind walls, flashes\n"
         "between frames. It answers such questions at chance, and a patch is what gives it the missing sense. It is\n"
@@ -50,11 +53,14 @@ def _figures(report: BaseReport) -> str:
 
 
 def _making(config: BaseConfig, report: BaseReport) -> str:
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in ("out", "workers", "log_every")}
+    settings = {
+        k: v for k, v in dataclasses.asdict(config).items() if k not in ("out", "family", "workers", "log_every")
+    }
     rows = [f"| {name} | {value} |" for name, value in settings.items()]
+    family = "" if config.family == DEFAULT_FAMILY else f" --family {config.family}"
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return (
-        f"## How it was made\n\n```bash\npave blindspot train-base --out DIR --seed {config.seed}\n```\n\n"
+        f"## How it was made\n\n```bash\npave blindspot train-base --out DIR --seed {config.seed}{family}\n```\n\n"
         f"In {report.seconds / 60:.0f} minutes on two shared CPU cores, with {packages}. The same command with the\n"
         "same versions on the same kind of processor gives the same weights.\n\n| setting | value |\n|---|---|\n"
         + "\n".join(rows)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import LlavaOnevisionForConditionalGeneration
+from transformers import PreTrainedModel
 
 from pave.blindspot.lessons import PREFIX, Lesson
+from pave.blindspot.tiny_base import Architecture
 
 
 @dataclass(frozen=True)
@@ -65,22 +66,25 @@ def vary(frames: np.ndarray, rng: np.random.Generator | None) -> Tensor:
     return (pixels * gain + shift + noise).clamp(-1, 1)
 
 
-def answer_logits(model: LlavaOnevisionForConditionalGeneration, batch: Batch) -> tuple[Tensor, Tensor]:
+def answer_logits(architecture: Architecture, model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return the logits where an answer token is due, (A, vocabulary), and those tokens, (A,)."""
+    films: dict[str, Tensor] = {}
+    if batch.pixels is not None:
+        films = {"pixel_values_videos": architecture.pixels(batch.pixels), **architecture.beside(len(batch.pixels))}
     hidden = model.model(
         input_ids=batch.tokens,
         attention_mask=batch.mask,
-        position_ids=batch.positions,
-        pixel_values_videos=batch.pixels,
+        position_ids=architecture.positions(model.model, batch.positions, bool(films)),
         use_cache=False,
+        **films,
     ).last_hidden_state
     due = batch.targets != -100
     return model.lm_head(hidden[:, :-1][due]).float(), batch.targets[due]
 
 
-def answer_loss(model: LlavaOnevisionForConditionalGeneration, batch: Batch) -> Tensor:
+def answer_loss(architecture: Architecture, model: PreTrainedModel, batch: Batch) -> Tensor:
     """Return the cross-entropy summed over the answer tokens."""
-    return nn.functional.cross_entropy(*answer_logits(model, batch), reduction="sum")
+    return nn.functional.cross_entropy(*answer_logits(architecture, model, batch), reduction="sum")
 
 
 def set_gradients(
@@ -128,14 +132,16 @@ def optimizer_and_schedule(
 
 
 @torch.no_grad()
-def accuracy_by_form(model: LlavaOnevisionForConditionalGeneration, lessons: Sequence[Lesson]) -> dict[str, float]:
+def accuracy_by_form(
+    architecture: Architecture, model: PreTrainedModel, lessons: Sequence[Lesson]
+) -> dict[str, float]:
     """Return the share of questions whose every answer token is the likeliest, given the ones before it."""
     model.eval()
     right: dict[str, list[bool]] = defaultdict(list)
     for start in range(0, len(lessons), 32):
         part = lessons[start : start + 32]
         batch = collate(part, None)
-        logits, targets = answer_logits(model, batch)
+        logits, targets = answer_logits(architecture, model, batch)
         hits = torch.ones_like(batch.targets, dtype=torch.bool)
         hits[batch.targets != -100] = logits.argmax(-1) == targets
         for lesson, row in zip(part, hits.numpy(), strict=True):

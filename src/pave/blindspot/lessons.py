@@ -22,7 +22,7 @@ from pave.blindspot.observation import describe, describe_seen
 from pave.blindspot.questions.question import Question
 from pave.blindspot.scene import Scene, sampled_times
 from pave.blindspot.tracks import TRACKS
-from pave.blindspot.vocabulary import TELL, TURN_END, TURN_START, VIDEO, vocabulary, words
+from pave.blindspot.vocabulary import TELL, TURN_END, TURN_START, vocabulary, words
 
 PREFIX = 0
 _SHARES = {
@@ -40,11 +40,17 @@ _SHARES = {
 
 @dataclass(frozen=True)
 class VideoShape:
-    """How the base sees a film: so many frames, square, so many pixels a side, so many tokens each."""
+    """How a base sees a film.
+
+    Attributes:
+        frames: How many of them.
+        size: Pixels of a side; they are square.
+        tokens: The numbers of all tokens of a user's turn up to the question.
+    """
 
     frames: int
     size: int
-    tokens_per_frame: int
+    tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -104,8 +110,7 @@ def _film(rng: np.random.Generator, tokens: dict[str, int], shape: VideoShape) -
     frames = glimpses(scene, sampled_times(scene.duration_sec, shape.frames), shape.size, rng)
     told = Question("tell", TELL, describe_seen(scene), 1.0)
     questions = [*TRACKS["see"].ask(scene, rng)[:9], *_about_channels(scene, rng, 1), told]
-    prefix = [TURN_START, "user", *[VIDEO] * (shape.frames * shape.tokens_per_frame + 1)]
-    return _assemble(prefix, questions, seen_facts(scene, rng), tokens, frames)
+    return _assemble(shape.tokens, questions, seen_facts(scene, rng), tokens, frames)
 
 
 def _text(rng: np.random.Generator, tokens: dict[str, int], shape: VideoShape) -> Lesson:
@@ -114,7 +119,8 @@ def _text(rng: np.random.Generator, tokens: dict[str, int], shape: VideoShape) -
     facts = [*seen_facts(scene, rng), *heard_facts(scene, rng)]
     # A token knows only what stands before it: told in both orders, thing and sound are each looked up by the other.
     told = describe(scene, sounds_first=bool(rng.random() < 0.5))
-    return _assemble([TURN_START, "user", *words(told)], questions, facts, tokens, None)
+    prefix = [tokens[word] for word in (TURN_START, "user", *words(told))]
+    return _assemble(prefix, questions, facts, tokens, None)
 
 
 _KINDS: dict[str, Callable[[np.random.Generator, dict[str, int], VideoShape], Lesson]] = {
@@ -129,7 +135,7 @@ def _about_channels(scene: Scene, rng: np.random.Generator, most: int) -> list[Q
 
 
 def _assemble(
-    prefix: list[str],
+    prefix: Sequence[int],
     questions: Sequence[Question],
     facts: Sequence[Question],
     tokens: dict[str, int],
@@ -146,12 +152,12 @@ def _assemble(
     positions = list(range(len(text)))
     for number, (asked, answered) in enumerate(turns, start=1):
         length = len(asked) + len(answered)
-        text += asked + answered
+        text += [tokens[word] for word in asked + answered]
         block += [number] * length
         learned += [False] * len(asked) + [True] * len(answered)
         positions += range(len(prefix), len(prefix) + length)
     return Lesson(
-        np.array([tokens[word] for word in text], np.int16),
+        np.array(text, np.int16),
         np.array(block, np.int16),
         np.array(positions, np.int16),
         np.array(learned),

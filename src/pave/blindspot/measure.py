@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from pave.blindspot.tiny_base import FRAME_COUNT
-from pave.media.video import sample_frames
+from pave.data.processor import PaveProcessor
+from pave.model import PaveModel
 
 _BATCH = 32
 _LONGEST_ANSWER = 4
@@ -30,20 +29,20 @@ class Measurement:
 
 def measure_base(base: Path, samples: Path) -> Measurement:
     """Answer every question of a set greedily and compare word for word."""
-    processor = AutoProcessor.from_pretrained(base)
-    model = AutoModelForImageTextToText.from_pretrained(base).eval()
+    model = PaveModel.from_base(base)
+    processor = PaveProcessor.from_model(model, FRAME_COUNT)
     lines = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
-    frames = {clip: sample_frames(samples.parent / clip, FRAME_COUNT).pixels for clip in {v["video"] for v in lines}}
+    videos = {clip: processor.read_video(samples.parent / clip) for clip in {line["video"] for line in lines}}
+    collate = processor.collator("left")
     right: list[bool] = []
     for start in range(0, len(lines), _BATCH):
         part = lines[start : start + _BATCH]
-        prompts = [_prompt(processor, line["messages"][0]["content"]) for line in part]
-        videos = [frames[line["video"]] for line in part]
-        inputs = processor(text=prompts, videos=videos, padding=True, return_tensors="pt")
-        with torch.no_grad():
-            ids = model.generate(**inputs, max_new_tokens=_LONGEST_ANSWER, do_sample=False)
-        answers = processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        right += [answer.strip() == line["answer"] for answer, line in zip(answers, part, strict=True)]
+        turns = [processor.tokenise(line["messages"][:1], video=True, answer=False) for line in part]
+        films = [videos[line["video"]] for line in part]
+        inputs = collate([processor.features(asked, film) for asked, film in zip(turns, films, strict=True)])
+        ids = model.generate(**inputs, max_new_tokens=_LONGEST_ANSWER, do_sample=False)
+        answers = processor.decode(ids, inputs["input_ids"].shape[1])
+        right += [answer == line["answer"] for answer, line in zip(answers, part, strict=True)]
     by_form: dict[str, list[bool]] = defaultdict(list)
     for line, hit in zip(lines, right, strict=True):
         by_form[line["form"]].append(hit)
@@ -53,8 +52,3 @@ def measure_base(base: Path, samples: Path) -> Measurement:
         blind=float(np.mean([line["blind"] for line in lines])),
         by_form={form: float(np.mean(hits)) for form, hits in sorted(by_form.items())},
     )
-
-
-def _prompt(processor: AutoProcessor, question: str) -> str:
-    message = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": question}]}
-    return processor.apply_chat_template([message], add_generation_prompt=True)

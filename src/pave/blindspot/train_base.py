@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import LlavaOnevisionForConditionalGeneration
+from transformers import PreTrainedModel
 
 from pave.blindspot.base_card import write_card
 from pave.blindspot.generate import MakeConfig, check_empty, make
@@ -28,27 +28,28 @@ from pave.blindspot.lessons import Lesson, VideoShape, make_lessons
 from pave.blindspot.measure import Measurement, measure_base
 from pave.blindspot.sight import train_sight
 from pave.blindspot.stills import make_stills
-from pave.blindspot.tiny_base import FRAME_COUNT, FRAME_SIZE, TOKENS_PER_FRAME, build_model, build_processor
+from pave.blindspot.tiny_base import DEFAULT_FAMILY, FRAME_COUNT, FRAME_SIZE, Architecture, architecture
 from pave.errors import InputError
 from pave.files import whole_folder
 
 logger = logging.getLogger(__name__)
 
 _COUNTS = ("sight_steps", "still_count", "steps", "film_count", "text_count", "workers", "test_questions", "log_every")
-SHAPE = VideoShape(FRAME_COUNT, FRAME_SIZE, TOKENS_PER_FRAME)
 
 
 @dataclass(frozen=True)
 class BaseConfig:
-    """How the tiny base is trained.
+    """How a tiny base is trained; the recipe is one for all families.
 
     First it learns to see from single frames; then all of it learns from films with their questions and from
-    scenes told in words. ``*_count`` of each are drawn beforehand. At the end it is asked ``test_questions`` fresh
+    scenes told in words. ``*_count`` of each are drawn beforehand; ``stills_per_step`` is meant for each frame that a
+    base merges into one. At the end it is asked ``test_questions`` fresh
     questions of ``see`` and as many of ``hear``, on real films.
     """
 
     out: Path
     seed: int = 0
+    family: str = DEFAULT_FAMILY
     sight_steps: int = 1600
     still_count: int = 30000
     stills_per_step: int = 192
@@ -71,13 +72,15 @@ class BaseConfig:
                 raise InputError(f"{name} is {getattr(self, name)}; write 1 or more")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; write 0 or more")
+        architecture(self.family)
 
 
 @dataclass(frozen=True)
 class BaseReport:
-    """What the trained base answers on fresh films, track by track, its number of weights, and the time it took."""
+    """What the trained base answers on fresh films, track by track, its class, its weights, and the time it took."""
 
     out: Path
+    model_class: str
     weights: int
     seconds: float
     tracks: dict[str, Measurement]
@@ -96,21 +99,29 @@ def train_base(config: BaseConfig) -> BaseReport:
         model = _trained(config)
         seconds = time.monotonic() - started
         model.save_pretrained(folder)
-        build_processor().save_pretrained(folder)
+        architecture(config.family).processor().save_pretrained(folder)
         tracks = {track: _measured(folder, track, config) for track in ("see", "hear")}
-        report = BaseReport(out, sum(p.numel() for p in model.parameters()), seconds, tracks)
+        weights = sum(p.numel() for p in model.parameters())
+        report = BaseReport(out, type(model).__name__, weights, seconds, tracks)
         write_card(folder, config, report)
         for file in folder.iterdir():
             file.chmod(0o644)
     return report
 
 
-def _trained(config: BaseConfig) -> LlavaOnevisionForConditionalGeneration:
+def video_shape(made: Architecture) -> VideoShape:
+    """Return how the base of an architecture sees a film."""
+    return VideoShape(FRAME_COUNT, FRAME_SIZE, tuple(made.film.tokens.tolist()))
+
+
+def _trained(config: BaseConfig) -> PreTrainedModel:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    model = build_model(config.seed).train()
+    made = architecture(config.family)
+    model = made.model(config.seed).train()
     with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         train_sight(
+            made,
             model,
             make_stills(config.still_count, config.seed, FRAME_SIZE, config.workers),
             steps=config.sight_steps,
@@ -119,17 +130,18 @@ def _trained(config: BaseConfig) -> LlavaOnevisionForConditionalGeneration:
             seed=config.seed,
             pool=pool,
         )
-        _train_all(model, config, pool)
+        _train_all(made, model, config, pool)
     torch.set_num_threads(threads)
     return model.eval()
 
 
-def _train_all(model: LlavaOnevisionForConditionalGeneration, config: BaseConfig, pool: ThreadPoolExecutor) -> None:
+def _train_all(made: Architecture, model: PreTrainedModel, config: BaseConfig, pool: ThreadPoolExecutor) -> None:
+    shape = video_shape(made)
     counts = {"film": config.film_count, "text": config.text_count}
-    lessons = {kind: make_lessons(kind, n, config.seed, SHAPE, config.workers) for kind, n in counts.items()}
-    fresh = {kind: make_lessons(kind, 128, config.seed + 1, SHAPE, config.workers) for kind in counts}
+    lessons = {kind: make_lessons(kind, n, config.seed, shape, config.workers) for kind, n in counts.items()}
+    fresh = {kind: make_lessons(kind, 128, config.seed + 1, shape, config.workers) for kind in counts}
     # The projector stays as it is: video tokens would outgrow the words, and what a patch adds would not show in them.
-    tower = list(model.model.vision_tower.parameters())
+    tower = made.tower_weights(model.model)
     rest = list(model.model.language_model.parameters())
     optimizer, schedule = optimizer_and_schedule(
         [(tower, 0.2 * config.learning_rate), (rest, config.learning_rate)],
@@ -140,7 +152,7 @@ def _train_all(model: LlavaOnevisionForConditionalGeneration, config: BaseConfig
     losses: list[float] = []
     for step, halves in enumerate(_batches(lessons, config), start=1):
         count = sum(int((part.targets != -100).sum()) for half in halves for part in half)
-        shares = [lambda h=half, n=count: sum(answer_loss(model, part) for part in h) / n for half in halves]
+        shares = [lambda h=half, n=count: sum(answer_loss(made, model, part) for part in h) / n for half in halves]
         losses.append(set_gradients(shares, [*tower, *rest], pool))
         optimizer.step()
         schedule.step()
@@ -148,7 +160,7 @@ def _train_all(model: LlavaOnevisionForConditionalGeneration, config: BaseConfig
             logger.info("step %d of %d: loss %.3f", step, config.steps, np.mean(losses[-config.log_every :]))
         if step % (5 * config.log_every) == 0:
             for kind, of_kind in fresh.items():
-                _log_accuracy(kind, accuracy_by_form(model, of_kind))
+                _log_accuracy(kind, accuracy_by_form(made, model, of_kind))
 
 
 def _log_accuracy(kind: str, by_form: dict[str, float]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pave.blindspot.observation import BIGNESS, NEARNESS, PLACES
 from pave.blindspot.questions import blink, both, depth, hear, see, views
@@ -28,10 +28,10 @@ def words(text: str) -> list[str]:
     return re.findall(r"\w+|[^\w\s]+", text.lower())
 
 
-def vocabulary() -> dict[str, int]:
-    """Return every token with its number, the special ones first."""
+def vocabulary(more: Sequence[str] = ()) -> dict[str, int]:
+    """Return every token with its number: the special ones, the words, and then ``more`` in their order."""
     known = {word for text in _texts() for word in words(text)}
-    return {token: index for index, token in enumerate((*SPECIAL, *sorted(known)))}
+    return {token: index for index, token in enumerate((*SPECIAL, *sorted(known), *more))}
 
 
 def _texts() -> Iterator[str]:

@@ -101,10 +101,11 @@ def load(base: str | None, patches: list[str]) -> PaveModel:
 def default_frames(model: PaveModel) -> int | None:
     """Return the frames to sample where neither the user nor a patch says it; ``None`` if a patch does."""
     from pave.blindspot.tiny_base import FRAME_COUNT
+    from pave.shipped import shipped_bases
 
     if model.preprocessing:
         return None
-    return FRAME_COUNT if model.record.name == SHIPPED_BASE else 32
+    return FRAME_COUNT if model.record.name in shipped_bases() else 32
 
 
 def side_files(reader: SideReader, video: Path, audio: Path | None, side: dict[str, Path]) -> dict[str, Path | None]:

@@ -1,4 +1,4 @@
-"""``pave blindspot make`` writes a set of the embedded world; ``pave blindspot train-base`` trains its tiny base."""
+"""``pave blindspot make`` writes a set of the embedded world; ``pave blindspot train-base`` trains its tiny bases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from pave.cli import print_json
 from pave.cli.arguments import choose, parse
 
-COMMANDS = {"make": "write films, questions and answers", "train-base": "train the tiny base from scratch"}
+COMMANDS = {"make": "write films, questions and answers", "train-base": "train a tiny base from scratch"}
 
 
 def main(arguments: list[str]) -> None:
@@ -58,15 +58,16 @@ def make(
         print(f"{report.questions} questions about {report.clips} clips in {out}; chance {report.blind:.1%}")
 
 
-def train_base(out: Path, seed: int = 0) -> None:
-    """Train the tiny base from scratch and write it with its card.
+def train_base(out: Path, seed: int = 0, family: str = "llava_onevision") -> None:
+    """Train a tiny base from scratch and write it with its card.
 
     Args:
         out: New or empty folder.
         seed: Of scenes, initial weights and order.
+        family: Its architecture: ``llava_onevision``, ``qwen2_5_vl`` or ``video_llama_3``.
     """
     from pave.blindspot.train_base import BaseConfig
     from pave.blindspot.train_base import train_base as train
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    train(BaseConfig(out=out, seed=seed))
+    train(BaseConfig(out=out, seed=seed, family=family))
