@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-import pave.training.train as module
+import pave.training.build as module
 from pave.checkpoint import read_preprocessing, read_spec
 from pave.config import LoraSpec, Preprocessing
 from pave.errors import InputError

@@ -108,7 +108,7 @@ def test_what_hides_video_is_the_same_each_time(tmp_path: Path) -> None:
 def test_the_rate_of_the_norm_is_that_of_a_gate_in_its_place(tmp_path: Path) -> None:
     model = patched("llava_onevision")
     model.add_patch("gated", replace(PATCH, gate="tanh"))
-    trainer = make_trainer(tmp_path, model=model, name="gated", norm_lr=3e-2)
+    trainer = make_trainer(tmp_path, model=model, names=["gated"], norm_lr=3e-2)
     rates = {id(w): group["lr"] for group in trainer.create_optimizer().param_groups for w in group["params"]}
     assert rates[id(model.patches["gated"].tanh_gate.weight)] == 3e-2
 

@@ -128,7 +128,7 @@ def _config(run: Run, evaluation: Evaluation, patches: Sequence[Path], places: P
 
 
 def _ask(model: PaveModel, evaluation: Evaluation, config: EvalConfig) -> tuple[EvalResult, Asker, Sequence[Any]]:
-    questions = read_questions(config, channels_of(model))
+    questions = read_questions(config, channels_of(config.patches))
     samples = altered_samples(questions.samples, evaluation.without)
     scoring = scoring_for(config, questions)
     asker = asker_for(model, settled(config.settings, scoring), PaveProcessor.from_model(model, config.frames))
