@@ -159,9 +159,12 @@ def test_long_batches_go_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     patch, batch = trained_patch(), make_batch(MIXED)
     whole = patch(*batch.arguments())
     wanted = gradients(patch, whole)
-    monkeypatch.setattr(patch_module, "TOKENS_AT_ONCE", 20)
+    for name in ("TOKENS_AT_ONCE", "TOKENS_WITH_GRADIENTS"):
+        monkeypatch.setattr(patch_module, name, 20)
     parts = patch(*batch.arguments())
     torch.testing.assert_close(parts, whole)
+    with torch.no_grad():
+        torch.testing.assert_close(patch(*batch.arguments()), [residual.detach() for residual in whole])
     found = gradients(patch, parts)
     for name, gradient in found.items():
         torch.testing.assert_close(gradient, wanted[name])
