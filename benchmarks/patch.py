@@ -17,12 +17,10 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
-import os
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
@@ -34,7 +32,6 @@ import torch.nn.functional as F
 from rich.console import Console
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -43,6 +40,7 @@ from pave.files import write_whole
 from pave.patches import build
 from pave.patches.patch import CrossAttentionPatch
 from pave.training.facts import versions
+from pave.training.peak import measured_peak
 
 STEPS = 32
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -225,6 +223,7 @@ def _costs(case: Case, name: str, rounds: int, shortest_sec: float) -> dict[str,
         for variant in VARIANTS
     }
     for variant in ("patch", "loop"):
+        case.patch.zero_grad(set_to_none=True)
         summary[variant]["peak_bytes"] = _peak_bytes(runs[variant], device)
     pairs = zip(seconds["patch"], seconds["loop"], strict=True)
     summary["speedup"] = statistics.median(loop / patch for patch, loop in pairs)
@@ -319,32 +318,9 @@ def _wait(device: torch.device) -> None:
 
 def _peak_bytes(run: Callable[[], None], device: torch.device) -> int:
     """Return the most bytes that a pass holds beyond what was there before it."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
+    with measured_peak(device) as peak:
         run()
-        return torch.cuda.max_memory_allocated(device) - before
-    with _hushed(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        run()
-    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
-    held = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        peak = max(peak, held)
-    return peak
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep quiet what the profiler's C++ part notes down on standard error at each start and stop."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    return peak.extra
 
 
 def _print_case(case: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import functools
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,11 @@ def make_tokenizer(family: str) -> PreTrainedTokenizerFast:
     vocabulary = {**special, "\n": NEWLINE, " ": SPACE}
     vocabulary |= {word: index for index, word in enumerate(WORDS, start=6)}
     vocabulary |= {f"filler{index}": index for index in range(6 + len(WORDS), VISION_START)}
+    return word_tokenizer(vocabulary, ["<|vision_start|>", "<|vision_end|>", image, video])
+
+
+def word_tokenizer(vocabulary: dict[str, int], special: Sequence[str], **named: str) -> PreTrainedTokenizerFast:
+    """Return a tokenizer of whole words, spaces and line breaks."""
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\n| |[^\s.?]+|[.?]"), "isolated")
     tokenizer.decoder = decoders.Fuse()
@@ -115,7 +121,8 @@ def make_tokenizer(family: str) -> PreTrainedTokenizerFast:
         pad_token="<pad>",
         unk_token="<unk>",
         eos_token="<|im_end|>",
-        additional_special_tokens=["<|im_start|>", "<|vision_start|>", "<|vision_end|>", image, video],
+        additional_special_tokens=["<|im_start|>", *special],
+        **named,
     )
 
 

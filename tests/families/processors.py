@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import transformers
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, ProcessorMixin
 
 from tests.families.test_towers import PATCHES, PROCESSORS, SIDE
+from tests.tiny import word_tokenizer
 
 SPECIAL = {"<pad>": 0, "<unk>": 1, "<|im_start|>": 2, "<|im_end|>": 3}
 WORDS = ("\n", " ", "user", "assistant", "what", "made", "the", "sound", "which", "colour", "is", "it", "?", ".")
@@ -133,17 +133,7 @@ def make_processor(name: str) -> ProcessorMixin:
 def _tokenizer(parts: Parts) -> PreTrainedTokenizerFast:
     vocabulary = {**SPECIAL, **parts.tokens, **{word: index for index, word in enumerate(WORDS, start=len(SPECIAL))}}
     vocabulary |= {f"filler{index}": index for index in range(200) if index not in vocabulary.values()}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\n| |[^\s.?]+|[.?]"), "isolated")
-    tokenizer.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        unk_token="<unk>",
-        eos_token="<|im_end|>",
-        additional_special_tokens=["<|im_start|>", *parts.tokens],
-        **parts.named,
-    )
+    return word_tokenizer(vocabulary, list(parts.tokens), **parts.named)
 
 
 def _template(video: str) -> str:

@@ -24,7 +24,7 @@ from pave.model import PaveModel
 from pave.training.config import Source
 from pave.training.dry_run import dry_run, rehearse
 from pave.training.dry_run_base import stand_in_processor, tiny_config
-from pave.training.dry_run_peak import measured_peak
+from pave.training.peak import measured_peak
 from pave.training.train import train
 from pave.types import SideChannel
 from tests.cli.calls import refused, result

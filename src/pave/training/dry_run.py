@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers import PretrainedConfig, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PretrainedConfig
 
 from pave.bases import family_of
 from pave.bases.sizes import configuration_of
@@ -20,11 +20,12 @@ from pave.data.processor import PaveProcessor
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.training.build import DTYPES, build_run, count_steps, with_start
+from pave.training.clock import Clock
 from pave.training.config import Source, TrainConfig
 from pave.training.dry_run_base import save_tiny_base, stand_in_processor, tiny_config
 from pave.training.dry_run_media import BY_TOWER, make_batch, runs_on_films, write_data
-from pave.training.dry_run_peak import measured_peak
 from pave.training.facts import loss_curve
+from pave.training.peak import measured_peak
 
 STEPS = 2
 _TINY_BATCH = 2
@@ -237,7 +238,7 @@ def rehearse(config: TrainConfig, tiny: bool = False) -> Rehearsal:
         built = build_run(replace(run, out=folder / "out"), folder / "run")
         trainer, model = built.trainer, built.trainer.model
         held = sum(weight.numel() * weight.element_size() for weight in (*model.parameters(), *model.buffers()))
-        clock = _Clock()
+        clock = Clock()
         trainer.add_callback(clock)
         batch = trainer.data_collator([trainer.train_dataset[index] for index in range(run.batch_size)])
         with measured_peak(model.device) as peak:
@@ -250,7 +251,7 @@ def rehearse(config: TrainConfig, tiny: bool = False) -> Rehearsal:
             batch=batch,
             device=model.device,
             losses=tuple(loss for _, loss in loss_curve(trainer.state.log_history)),
-            seconds=clock.seconds,
+            seconds=clock.seconds[-1],
             measured=held + peak.extra,
         )
 
@@ -295,20 +296,3 @@ def _without_weights(size: PretrainedConfig, config: TrainConfig) -> PaveModel:
         for name, (patch, _) in config.parts.items():
             model.add_patch(name, patch, config.lora)
     return model
-
-
-class _Clock(TrainerCallback):
-    """Measures the latest step."""
-
-    seconds = 0.0
-    _started = 0.0
-
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **options: Any
-    ) -> None:
-        self._started = time.perf_counter()
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **options: Any
-    ) -> None:
-        self.seconds = time.perf_counter() - self._started

@@ -15,7 +15,6 @@ from filelock import FileLock
 
 from pave.blindspot.study.answer_cost import count_answer
 from pave.blindspot.study.changes import altered_media, altered_samples
-from pave.blindspot.study.clock import Clock
 from pave.blindspot.study.places import Places, Training
 from pave.blindspot.study.result import Results
 from pave.blindspot.study.run import Evaluation, Run
@@ -29,6 +28,7 @@ from pave.evaluation.questions import Questions, read_questions
 from pave.evaluation.result import EvalResult
 from pave.evaluation.run import answer_and_score, asker_for, channels_of, load_model, scoring_for, settled
 from pave.model import PaveModel
+from pave.training.clock import Clock
 from pave.training.facts import versions
 from pave.training.train import train
 

@@ -14,15 +14,15 @@ WARM_UP = 3
 
 
 class Clock(TrainerCallback):
-    """Measures seconds a step, and calls back after each.
+    """Measures the seconds of each step.
 
     Args:
-        tell: Called with the steps done and all of them.
+        tell: Called after each with the steps done and all of them.
     """
 
-    def __init__(self, tell: Callable[[int, int], None]) -> None:
+    def __init__(self, tell: Callable[[int, int], None] | None = None) -> None:
+        self.seconds: list[float] = []
         self._tell = tell
-        self._seconds: list[float] = []
         self._started = 0.0
 
     def on_step_begin(
@@ -35,11 +35,12 @@ class Clock(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **options: Any
     ) -> None:
         """Stop the watch."""
-        self._seconds.append(time.perf_counter() - self._started)
-        self._tell(state.global_step, state.max_steps)
+        self.seconds.append(time.perf_counter() - self._started)
+        if self._tell is not None:
+            self._tell(state.global_step, state.max_steps)
 
     @property
     def seconds_a_step(self) -> float | None:
         """Median over the steps of this process, without the first few; ``None`` if there were no more than those."""
-        counted = self._seconds[WARM_UP:]
+        counted = self.seconds[WARM_UP:]
         return statistics.median(counted) if counted else None
