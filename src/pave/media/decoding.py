@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,13 +9,10 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from pave.errors import InputError
 from pave.media.container import picture_stream, reason, seconds_into, start_sec_of
-
-_OF_THREAD = threading.local()
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -57,17 +53,9 @@ def decoded_frames(container: InputContainer, stream: VideoStream, path: Path) -
         ) from None
 
 
-def _reformatter() -> VideoReformatter:
-    """Return what converts the frames of this thread: a frame's own would prepare the conversion anew each time."""
-    if not hasattr(_OF_THREAD, "reformatter"):
-        _OF_THREAD.reformatter = VideoReformatter()
-    found: VideoReformatter = _OF_THREAD.reformatter
-    return found
-
-
 def upright_pixels(frame: VideoFrame) -> np.ndarray:
     """Return the pixels RGB uint8 (H,W,3), turned and mirrored as the file's display matrix tells players to."""
-    pixels = _reformatter().reformat(frame, format="rgb24").to_ndarray()
+    pixels = frame.to_ndarray(format="rgb24")
     side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
         return pixels
