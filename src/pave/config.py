@@ -307,12 +307,33 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         InputError: If the file is missing or is no JSON object.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        data = json.loads(_read_text(path, "JSON"))
+    except json.JSONDecodeError as error:
         raise InputError(f"{path}: not valid JSON ({error})") from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: holds a JSON {type(data).__name__}, not an object")
     return data
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file.
+
+    Raises:
+        InputError: If it is missing or is no YAML.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(_read_text(path, "YAML"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+
+
+def _read_text(path: Path, form: str) -> str:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not valid {form} ({error})") from None

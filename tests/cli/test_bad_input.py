@@ -134,6 +134,7 @@ class TestSide:
         width = 64 * 4
         model.add_patch("audio", patch_config(side_dim=width), None, Preprocessing(3, {"type": "log_mel"}))
         model.save_patch("audio", tmp_path / "patch")
+        capsys.readouterr()  # What transformers said while the patch was made is none of the command's.
         (tmp_path / "sound.wav").write_text("no sound at all")
         video = write_video(tmp_path / "clip.mp4")
         line = refused(

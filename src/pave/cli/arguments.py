@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pave.config import from_dict
+from pave.config import from_dict, read_yaml
 from pave.errors import InputError, nearest
 
 
@@ -74,22 +74,6 @@ def _check_files(target: Any, arguments: Sequence[str]) -> None:
     for option, value in zip(arguments, arguments[1:], strict=False):
         if option == "--config":
             from_dict(target, read_yaml(Path(value)), value)  # type: ignore[arg-type]
-
-
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file.
-
-    Raises:
-        InputError: If it is missing or is no YAML.
-    """
-    import yaml
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
 
 
 def _shorten(message: str, parser: Any) -> str:

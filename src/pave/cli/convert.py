@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pave.cli import print_json
-from pave.cli.arguments import choose, parse, read_yaml
+from pave.cli.arguments import choose, parse
 from pave.cli.quiet import quieten
+from pave.config import read_yaml
 
 
 class Command(NamedTuple):

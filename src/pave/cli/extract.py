@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pave.cli import print_json
-from pave.cli.arguments import parse, read_yaml
+from pave.cli.arguments import parse
 from pave.cli.quiet import quieten
-from pave.config import BaseRecord, PatchConfig, Preprocessing, from_dict, read_json
+from pave.config import BaseRecord, PatchConfig, Preprocessing, from_dict, read_json, read_yaml
 from pave.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pave.cli import print_json
-from pave.cli.arguments import parse, read_yaml
+from pave.cli.arguments import parse
 from pave.cli.quiet import quieten
-from pave.config import LoraSpec, PatchConfig, Preprocessing, from_dict
+from pave.config import LoraSpec, PatchConfig, Preprocessing, from_dict, read_yaml
 from pave.errors import InputError, nearest
 
 if TYPE_CHECKING:

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pave.bases.sizes import configuration_of, sizes
-from pave.config import LoraSpec, PatchConfig, from_dict
+from pave.config import LoraSpec, PatchConfig, from_dict, read_yaml
 from pave.cost.base import count_base, meta_model
 from pave.cost.patch import count_encoder, count_patch
 from pave.cost.scene import Scene
@@ -102,6 +100,5 @@ def _table(heads: list[str], rows: list[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    file = Path(sys.argv[1])
-    with open(sys.argv[2], encoding="utf-8") as recipe:
-        file.write_text(written(file.read_text(encoding="utf-8"), yaml.safe_load(recipe)), encoding="utf-8")
+    file, recipe = map(Path, sys.argv[1:3])
+    file.write_text(written(file.read_text(encoding="utf-8"), read_yaml(recipe)), encoding="utf-8")

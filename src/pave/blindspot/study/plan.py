@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pave.blindspot.generate import MakeConfig
 from pave.blindspot.study.overrides import filled_in, overridden
 from pave.blindspot.study.run import Evaluation, Run
-from pave.config import from_dict
+from pave.config import from_dict, read_yaml
 from pave.errors import InputError, nearest
 
 NAME = "name"
@@ -88,7 +86,7 @@ def read_plan(path: Path, quick: bool = False) -> Plan:
     Raises:
         InputError: If anything in it cannot be used; the message names file and run.
     """
-    content = _read_yaml(path)
+    content = _read_mapping(path)
     for name in content:
         if name not in _KEYS:
             raise InputError(f"{path}: unknown key {name!r}{nearest(name, _KEYS) or '; known: ' + ', '.join(_KEYS)}")
@@ -105,13 +103,8 @@ def read_plan(path: Path, quick: bool = False) -> Plan:
 _KEYS = ("about", "sets", "axes", "runs", "quick")
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+def _read_mapping(path: Path) -> dict[str, Any]:
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no mapping of names to values")
     return content
@@ -184,7 +177,7 @@ def _run(
     where = f"{path}: run {name}"
     if part.config is None:
         raise InputError(f"{where}: names no config; give a file of pave train")
-    settings = _read_yaml(path.parent / part.config)
+    settings = _read_mapping(path.parent / part.config)
     settings = overridden(settings, part.overrides, where)
     trains = part.train is not False
     if trains and quick != Quick():

@@ -9,11 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pave.bases.sizes import configuration_of
 from pave.blindspot.study.page.markdown import NOT_RUN, table
-from pave.config import LoraSpec, PatchConfig, from_dict
+from pave.config import LoraSpec, PatchConfig, from_dict, read_yaml
 from pave.cost import Part, Scene, count_base, count_encoder, count_patch, meta_model
 from pave.files import write_whole
 
@@ -162,7 +160,7 @@ def _share(part: float, whole: float) -> str:
 def main(arguments: Sequence[str]) -> None:
     """Count all bases: ``python -m pave.blindspot.study.page.sizes configs/patch-audio.yaml studies/results``."""
     recipe, results = map(Path, arguments)
-    settings = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    settings = read_yaml(recipe)
     sizes = [asdict(count(name, settings)) for name in BASES]
     write_whole(results / SIZES_FILE, json.dumps(sizes, indent=1) + "\n")
 
