@@ -21,10 +21,11 @@ from pave.blindspot.scene import (
     Scene,
     Solid,
     SoundEvent,
-    Vector,
     Wall,
     Waypoint,
+    rounded,
 )
+from pave.blindspot.viewpoints import EYE, main_camera, other_cameras
 
 DURATION_SEC = 8
 SLOT_X = {"left": -1.15, "right": 1.15}
@@ -33,16 +34,6 @@ FLASH_FRAMES_PER_SEC = 8
 _FRAME_SEC = 1 / FLASH_FRAMES_PER_SEC
 _BESIDE_SAMPLED_SEC = (0.125, 0.25, 0.625, 0.75)
 _ALWAYS = ((0.0, float(DURATION_SEC)),)
-_LOOK_AT: Vector = (0.0, 0.0, 0.85)
-_FIELD_OF_VIEW_DEG = 38.0
-_EYE: Vector = (0.0, -6.6, 3.0)
-_OTHER_EYES: dict[str, Vector] = {
-    "from left": (-5.6, -0.9, 2.9),
-    "from right": (5.6, -0.9, 2.9),
-    "from behind": (0.0, 6.4, 3.2),
-    "from above": (0.0, -2.2, 6.0),
-}
-_OTHER_LOOK_AT: Vector = (0.0, 0.4, 0.6)
 
 
 def draw(layout: str, rng: np.random.Generator) -> Scene:
@@ -92,7 +83,7 @@ def moving(rng: np.random.Generator) -> Scene:
         size = float(rng.uniform(0.6, 0.75))
         reach = (rng.uniform(0.8, 1.0) if abreast else rng.uniform(1.0, 1.4)) * np.array([-1, 1]) * heading + lead
         path = tuple(
-            Waypoint(time, _rounded((x, lane, HALF_HEIGHT[shape] * size)))
+            Waypoint(time, rounded((x, lane, HALF_HEIGHT[shape] * size)))
             for time, x in zip((0.0, float(DURATION_SEC)), reach, strict=True)
         )
         solids.append(Solid(shape, colour, round(size, 3), path, _ALWAYS))
@@ -128,7 +119,7 @@ def floating(rng: np.random.Generator, apparent_size: Sequence[float] = (0.6, 0.
         apparent_size: Least and greatest size that both seem to have above the middle of the floor.
         sideways: How far either is from the middle of its half of the picture, at most.
     """
-    camera = _main_camera(rng)
+    camera = main_camera(rng)
     slots = _some_slots(2, rng)
     factors = rng.permutation([0.65, 0.9]) + rng.uniform(-0.04, 0.04, 2)
     apparent = rng.uniform(*apparent_size)
@@ -140,7 +131,7 @@ def floating(rng: np.random.Generator, apparent_size: Sequence[float] = (0.6, 0.
         position = eye + factor * (seen_at - eye)
         x, y, z = (float(v) for v in position)
         solids.append(
-            Solid(shape, colour, round(float(factor * apparent), 4), (Waypoint(0.0, _rounded((x, y, z), 4)),), _ALWAYS)
+            Solid(shape, colour, round(float(factor * apparent), 4), (Waypoint(0.0, rounded((x, y, z), 4)),), _ALWAYS)
         )
     return _scene("floating", rng, solids=solids, sounds=_stray_sounds(rng), cameras=(camera, *other_cameras(rng)))
 
@@ -215,22 +206,6 @@ CHANNEL_LAYOUTS: dict[str, Callable[[np.random.Generator], Scene]] = {
 """Layouts of the tracks of the same kinds, drawn so that few and coarse tokens of a side channel tell the answer."""
 
 
-def other_cameras(rng: np.random.Generator) -> tuple[Camera, ...]:
-    """Return the cameras beside the main one: from left, right, behind and above, each shifted a little."""
-    return tuple(
-        Camera(name, _shifted(eye, rng), _OTHER_LOOK_AT, _FIELD_OF_VIEW_DEG) for name, eye in _OTHER_EYES.items()
-    )
-
-
-def _main_camera(rng: np.random.Generator) -> Camera:
-    return Camera("main", _shifted(_EYE, rng), _LOOK_AT, _FIELD_OF_VIEW_DEG)
-
-
-def _shifted(eye: Vector, rng: np.random.Generator) -> Vector:
-    x, y, z = (float(v) for v in np.asarray(eye) + rng.uniform(-0.1, 0.1, 3))
-    return _rounded((x, y, z))
-
-
 def _scene(
     layout: str,
     rng: np.random.Generator,
@@ -242,7 +217,7 @@ def _scene(
     cameras: tuple[Camera, ...] | None = None,
 ) -> Scene:
     if cameras is None:
-        cameras = (_main_camera(rng), *other_cameras(rng))
+        cameras = (main_camera(rng), *other_cameras(rng))
     return Scene(
         layout=layout,
         duration_sec=float(DURATION_SEC),
@@ -318,7 +293,7 @@ def _row(slots: list[str], rng: np.random.Generator) -> list[Solid]:
 
 
 def _wall(slot: str) -> Wall:
-    return Wall(_rounded((0.9 * SLOT_X[slot], -0.9, 0.95)), (1.9, 0.15, 1.9))
+    return Wall(rounded((0.9 * SLOT_X[slot], -0.9, 0.95)), (1.9, 0.15, 1.9))
 
 
 def _behind(
@@ -332,7 +307,7 @@ def _behind(
     size = 0.55 if len(things) == 1 else crowded_size
     solids = []
     for (colour, shape), y, interval in zip(things, rows, present, strict=False):
-        wedge = (y - _EYE[1]) / (wall.centre[1] - _EYE[1])
+        wedge = (y - EYE[1]) / (wall.centre[1] - EYE[1])
         solids.append(_resting(shape, colour, size, wall.centre[0] * wedge, y, interval))
     return solids
 
@@ -350,10 +325,5 @@ def _resting(
     shape: str, colour: str, size: float, x: float, y: float, present: tuple[tuple[float, float], ...]
 ) -> Solid:
     size = round(float(size), 3)
-    position = _rounded((x, y, HALF_HEIGHT[shape] * size))
+    position = rounded((x, y, HALF_HEIGHT[shape] * size))
     return Solid(shape, colour, size, (Waypoint(0.0, position),), present)
-
-
-def _rounded(values: tuple[float, ...], digits: int = 3) -> Vector:
-    x, y, z = (round(float(v), digits) for v in values)
-    return x, y, z

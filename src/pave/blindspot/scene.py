@@ -139,6 +139,12 @@ class Scene:
         )
 
 
+def rounded(values: tuple[float, ...], digits: int = 3) -> Vector:
+    """Return a place with so many digits, as files keep it."""
+    x, y, z = (round(float(v), digits) for v in values)
+    return x, y, z
+
+
 def sampled_times(duration_sec: float, count: int = 8) -> np.ndarray:
     """Return the seconds of the frames that a base sees, (T,): the midpoints of ``count`` equal parts."""
     return (np.arange(count) + 0.5) * duration_sec / count
