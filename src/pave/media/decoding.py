@@ -55,7 +55,8 @@ def decoded_frames(container: InputContainer, stream: VideoStream, path: Path) -
 
 def upright_pixels(frame: VideoFrame) -> np.ndarray:
     """Return the pixels RGB uint8 (H,W,3), turned and mirrored as the file's display matrix tells players to."""
-    pixels = frame.to_ndarray(format="rgb24")
+    # By default each frame starts threads of its own for this, which takes far longer than the conversion.
+    pixels = frame.to_ndarray(format="rgb24", threads=1)
     side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
         return pixels
