@@ -146,9 +146,9 @@ class SideReader:
         Raises:
             InputError: If the steps of a channel are numbered, not timed.
         """
-        numbered = [name for name, encoder in self.encoders.items() if getattr(encoder, "numbers_steps", False)]
         if disturbance == Disturbance():
             return
+        numbered = [name for name, encoder in self.encoders.items() if getattr(encoder, "numbers_steps", False)]
         if numbered:
             raise InputError(f"the encoder of channel {numbered[0]!r} numbers its steps; a disturbance needs seconds")
         self.disturber = Disturber(disturbance, seed, training)
