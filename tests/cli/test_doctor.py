@@ -16,7 +16,7 @@ from tests.tiny import patched, save_base
 @pytest.fixture
 def tiny_shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Let a tiny base and a tiny patch stand for those in the package."""
-    save_base("llava_onevision", tmp_path / "base")
+    save_base("llava_onevision", tmp_path / "bases" / "blindspot")
     patched("llava_onevision").save_patch("audio", tmp_path / "patches" / "tiny")
     monkeypatch.setattr(shipped, "_ROOT", tmp_path)
     return tmp_path / "patches" / "tiny"
