@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,15 +23,16 @@ def check_times(times_sec: Tensor, count: int, what: str) -> None:
     if times_sec.ndim != 1 or times_sec.shape[0] != count:
         shape = tuple(times_sec.shape)
         raise InputError(f"{what}: times_sec has shape {shape} for {count} steps; give one time in seconds a step")
-    if not torch.isfinite(times_sec).all():
+    seconds = times_sec.detach().cpu().numpy()
+    if not np.isfinite(seconds).all():
         raise InputError(f"{what}: times_sec holds NaN or infinity; give every step a time in seconds")
-    if count and bool((times_sec < 0).any()):
+    if (seconds < 0).any():
         raise InputError(
-            f"{what}: times_sec has the negative time {times_sec.min().item():g}; seconds count from the video's start"
+            f"{what}: times_sec has the negative time {seconds.min():g}; seconds count from the video's start"
         )
-    if count > 1 and bool((times_sec[1:] < times_sec[:-1]).any()):
-        step = int((times_sec[1:] < times_sec[:-1]).nonzero()[0]) + 1
-        raise InputError(f"{what}: times_sec goes back at step {step}; sort the steps by time")
+    back = seconds[1:] < seconds[:-1]
+    if back.any():
+        raise InputError(f"{what}: times_sec goes back at step {back.argmax() + 1}; sort the steps by time")
 
 
 @dataclass(frozen=True)
