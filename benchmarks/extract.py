@@ -15,16 +15,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 import torch
+from rounds import in_turn
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from pave import LoraSpec, PatchConfig, PaveModel, SideChannel, encoders
@@ -77,7 +76,7 @@ def measure_extraction(folder: Path, options: argparse.Namespace) -> dict[str, A
     stores = iter(folder / f"store-{number}" for number in range(options.rounds + 1))
     job = Job(folder / "cached", {"audio": settings}, threads=options.threads)
     extract(ExtractConfig((data,), job))
-    found = _rounds(
+    found = in_turn(
         {
             "encoder alone": lambda: [encoder.encode(path) for path in paths],
             "extract": lambda: extract(
@@ -124,7 +123,7 @@ def measure_training(folder: Path, options: argparse.Namespace, device: torch.de
     losses = (step(**inputs), from_store())
     if abs(losses[0] - losses[1]) > 2**-7 * abs(losses[0]):
         raise RuntimeError(f"the losses are {losses}; the comparison is void")
-    found = _rounds({"through the tower": lambda: step(**inputs), "stored tokens": from_store}, options.rounds)
+    found = in_turn({"through the tower": lambda: step(**inputs), "stored tokens": from_store}, options.rounds)
     steps = {name: 1 / seconds for name, seconds in found["median_sec"].items()}
     parameters = sum(weight.numel() for weight in base.parameters())
     sizes = {
@@ -186,30 +185,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         options.scale, options.frames, options.side, options.rounds = 8, 1, 126, 2
         options.files, options.seconds = 3, 2.0
     return options
-
-
-def _rounds(variants: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Any]:
-    """Return seconds of each variant, and how many times as long as the first one each of the others takes."""
-    names = list(variants)
-    times: dict[str, list[float]] = {name: [] for name in names}
-    # The first round is not counted: it warms what can be warmed.
-    for index in range(-1, rounds):
-        for place in range(len(names)):
-            name = names[(index + place) % len(names)]
-            started = time.perf_counter()
-            variants[name]()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            if index >= 0:
-                times[name].append(time.perf_counter() - started)
-    return {
-        "median_sec": {name: statistics.median(sec) for name, sec in times.items()},
-        "ratio": {
-            name: statistics.median(other / first for other, first in zip(times[name], times[names[0]], strict=True))
-            for name in names[1:]
-        },
-        "sec": times,
-    }
 
 
 def _write_sounds(folder: Path, count: int, seconds: float) -> Path:

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 
 import av
 import numpy as np
+from rounds import in_turn
 
 from pave.files import write_whole
 from pave.media.audio import read_audio, stream_audio
@@ -52,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
                 "plain": lambda: _plain(film),
             },
         }
+        for task in TASKS:
+            check_same(variants[task])
         result = {
             "benchmark": "media",
             "film": {
@@ -63,36 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             "frames_sampled": options.frames,
             "rounds": options.rounds,
             "versions": versions(),
-            **{task: measure(variants[task], options.rounds) for task in TASKS},
+            **{task: in_turn(variants[task], options.rounds) for task in TASKS},
         }
     _print(result)
     if options.out is not None:
         write_whole(options.out, json.dumps(result, indent=2) + "\n")
     print(json.dumps(result))
     return result
-
-
-def measure(variants: dict[str, Callable[[], np.ndarray]], rounds: int) -> dict[str, Any]:
-    """Return seconds of each variant, and how many times as long as the first one each of the others takes."""
-    names = list(variants)
-    results = {name: run() for name, run in variants.items()}
-    for name, found in results.items():
-        _check_same(results[names[0]], found, name)
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for index in range(rounds):
-        for place in range(len(names)):
-            name = names[(index + place) % len(names)]
-            started = time.perf_counter()
-            variants[name]()
-            times[name].append(time.perf_counter() - started)
-    return {
-        "median_sec": {name: statistics.median(sec) for name, sec in times.items()},
-        "ratio": {
-            name: statistics.median(other / first for other, first in zip(times[name], times[names[0]], strict=True))
-            for name in names[1:]
-        },
-        "sec": times,
-    }
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -172,15 +150,23 @@ def _plain(path: Path) -> np.ndarray:
     return np.concatenate([part.to_ndarray()[0] for part in [*parts, *resampler.resample(None)]])
 
 
-def _check_same(one: np.ndarray, other: np.ndarray, name: str) -> None:
+def check_same(variants: dict[str, Callable[[], np.ndarray]]) -> None:
     """Check pixels one by one, and sounds by their energy: codecs pad the ends of a track."""
-    if one.dtype == np.uint8:
-        same = np.array_equal(one, other)
-    else:
-        energies = [part.sum() if part.size == 1 else np.square(part, dtype=np.float64).sum() for part in (one, other)]
-        same = abs(energies[0] - energies[1]) < 0.01 * energies[0]
-    if not same:
-        raise RuntimeError(f"{name} gives another result; the comparison is void")
+    first, *others = variants
+    expected = variants[first]()
+    for name in others:
+        found = variants[name]()
+        if expected.dtype == np.uint8:
+            same = np.array_equal(expected, found)
+        else:
+            same = abs(_energy(expected) - _energy(found)) < 0.01 * _energy(expected)
+        if not same:
+            raise RuntimeError(f"{name} gives another result; the comparison is void")
+
+
+def _energy(sound: np.ndarray) -> float:
+    """Return the energy of a sound; one number is an energy already."""
+    return float(sound.sum() if sound.size == 1 else np.square(sound, dtype=np.float64).sum())
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,20 +12,14 @@ import torch
 
 import pave
 
-FOLDER = Path(pave.__file__).parents[2] / "benchmarks"
 
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[f"benchmark_{name}"] = module
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(autouse=True)
+def _benchmarks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(pave.__file__).parents[2] / "benchmarks"))
 
 
 def test_media(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    result = script("media").main(["--quick", "--out", str(tmp_path / "out.json")])
+    result = import_module("media").main(["--quick", "--out", str(tmp_path / "out.json")])
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
     assert json.loads((tmp_path / "out.json").read_text()) == result
     assert result["film"]["seconds"] == pytest.approx(8.0, abs=0.1)
@@ -39,13 +31,13 @@ def test_media(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 def test_a_comparison_of_different_results_is_void() -> None:
     variants = {"one": lambda: np.zeros(3, np.uint8), "other": lambda: np.ones(3, np.uint8)}
     with pytest.raises(RuntimeError, match="other gives another result; the comparison is void"):
-        script("media").measure(variants, 1)
+        import_module("media").check_same(variants)
 
 
 def test_extract(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     try:
-        result = script("extract").main(["--quick", "--threads", "1", "--out", str(tmp_path / "out.json")])
+        result = import_module("extract").main(["--quick", "--threads", "1", "--out", str(tmp_path / "out.json")])
     finally:
         torch.set_num_threads(threads)
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
