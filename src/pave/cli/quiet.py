@@ -7,11 +7,12 @@ import warnings
 
 
 def quieten() -> None:
-    """Show this library's warnings and errors, one line each, and of transformers and peft only errors."""
+    """Show this library's warnings and errors, one line each, and of others only errors."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     for package in ("transformers", "peft"):
         warnings.filterwarnings("ignore", category=FutureWarning, module=package)
-    logging.basicConfig(level=logging.WARNING, format="pave: %(message)s")
+    logging.basicConfig(level=logging.ERROR, format="pave: %(message)s")
+    logging.getLogger("pave").setLevel(logging.WARNING)
