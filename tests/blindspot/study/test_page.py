@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from pave.blindspot.study.page.write import SECTIONS, read_studies, write_page
 from pave.blindspot.study.plan import read_plan
 from pave.blindspot.study.result import Results
 from pave.blindspot.study.run import Run
+from pave.files import write_whole
 from tests.blindspot.study.made_up import write_result
 
 ROOT = Path(__file__).parents[3]
@@ -111,6 +113,20 @@ def test_the_committed_page_is_that_of_the_committed_results(tmp_path: Path) -> 
     assert (tmp_path / "study.md").read_text(encoding="utf-8") == (ROOT / "docs" / "study.md").read_text(
         encoding="utf-8"
     )
+
+
+def test_measured_seconds_come_with_their_ratios_within_a_round(plans: Path, tmp_path: Path) -> None:
+    seconds = {"base": [1.0, 2.0, 4.0], "unmerged": [1.2, 2.4, 4.8], "merged": [1.0, 2.2, 4.0]}
+    task = {"sec": seconds, "median_sec": {"base": 2.0, "unmerged": 2.4, "merged": 2.2}}
+    base = {"frames": 4, "sequence": 817, "new_tokens": 16, "rounds": 3, "prefill": task, "generate": task}
+    measured = {"device": "cpu", "threads": 2, "bases": {"llava-onevision-0.5b": base}}
+    write_whole(plans / "results" / "overhead.json", json.dumps(measured))
+    write_page(plans, tmp_path / "study.md")
+    (plans / "results" / "overhead.json").unlink()
+    page = (tmp_path / "study.md").read_text(encoding="utf-8")
+
+    assert "| patch, LoRA apart | 3 | 2.400 s | 1.200 (1.200 to 1.200) | 2.400 s | 1.200 (1.200 to 1.200) |" in page
+    assert "| patch, LoRA merged | 3 | 2.200 s | 1.000 (1.000 to 1.050) | 2.200 s | 1.000 (1.000 to 1.050) |" in page
 
 
 def test_names_of_rows_are_names_of_places() -> None:
