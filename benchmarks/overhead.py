@@ -3,9 +3,10 @@
     python benchmarks/overhead.py                       # tiny base, and one of 0.5 B random weights
     python benchmarks/overhead.py --quick --bases tiny  # seconds
 
-Every round measures all three in turn, in rotating order, so that whatever else the machine does hits them alike, and
-each after an untimed run; a ratio is the median over the rounds. The video is encoded once: its path is frozen and the
-same for all. Weights are random, which changes no time. The last line of standard output is the result as JSON.
+Base and patched base share their weights. They are measured in turn, first with the LoRA apart, then with it merged,
+so that whatever else the machine does hits both alike; a ratio is the median over the rounds. The video is encoded
+once: its path is frozen and the same for both. Weights are random, which changes no time. The last line of standard
+output is the result as JSON.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
+from rounds import in_turn
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from pave import LoraSpec, PatchConfig, PaveModel, SideChannel
@@ -32,7 +35,7 @@ from pave.files import write_whole
 from pave.training.facts import versions
 from pave.types import VideoTokens
 
-VARIANTS = ("base", "unmerged", "merged")
+STATES = ("unmerged", "merged")
 BASES = ("tiny", "llava-onevision-0.5b")
 SIDE_HOP_SEC = 1.0
 FRAME_HOP_SEC = 2.0
@@ -110,7 +113,12 @@ def measure(name: str, setting: Setting, device: torch.device) -> dict[str, Any]
     patched.set_trainable([])
     batch, encode_sec = encode_one(patched, setting)
     tasks = {"prefill": _prefill, "generate": _generator(setting.new_tokens)}
-    rounds = [_round(index, tasks, stock, patched, batch) for index in range(-1, setting.rounds)][1:]
+    found: dict[str, dict[str, Any]] = {task: {} for task in tasks}
+    for state in STATES:
+        with patched.lora.merged(["audio"]) if state == "merged" else nullcontext():
+            for task, run in tasks.items():
+                variants = {"base": partial(run, stock, batch, {}), "patch": partial(run, patched, batch, batch.side)}
+                found[task][state] = in_turn(variants, setting.rounds)
     parameters = sum(weight.numel() for weight in stock.parameters())
     return {
         "parameters": parameters,
@@ -123,7 +131,7 @@ def measure(name: str, setting: Setting, device: torch.device) -> dict[str, Any]
         "new_tokens": setting.new_tokens,
         "rounds": setting.rounds,
         "encode_sec": encode_sec,
-        **{task: _summary([times[task] for times in rounds]) for task in tasks},
+        **found,
     }
 
 
@@ -188,24 +196,6 @@ def encode_one(model: PaveModel, setting: Setting) -> tuple[Batch, float]:
     return Batch(videos, {"audio": [side]}, ids.to(model.device)), encode_sec
 
 
-def _round(
-    index: int, tasks: dict[str, Callable[..., None]], stock: PaveModel, patched: PaveModel, batch: Batch
-) -> dict[str, dict[str, float]]:
-    """Return seconds by task and variant."""
-    seconds: dict[str, dict[str, float]] = {task: {} for task in tasks}
-    for place in range(len(VARIANTS)):
-        variant = VARIANTS[(index + place) % len(VARIANTS)]
-        model = stock if variant == "base" else patched
-        side = {} if variant == "base" else batch.side
-        with patched.lora.merged(["audio"]) if variant == "merged" else nullcontext():
-            # Untimed: merging has just pushed everything out of the processor's caches.
-            _prefill(model, batch, side)
-            for task, run in tasks.items():
-                with timed(model, seconds[task], variant):
-                    run(model, batch, side)
-    return seconds
-
-
 @torch.no_grad()
 def _prefill(model: PaveModel, batch: Batch, side: dict[str, Any]) -> None:
     model(side=side, videos=batch.videos, input_ids=batch.input_ids, use_cache=True, logits_to_keep=1)
@@ -243,15 +233,6 @@ def _wait(model: PaveModel) -> None:
         torch.cuda.synchronize(model.device)
 
 
-def _summary(rounds: list[dict[str, float]]) -> dict[str, Any]:
-    """Median seconds of each variant, and the median ratio to the base within a round."""
-    return {
-        "median_sec": {name: statistics.median(times[name] for times in rounds) for name in VARIANTS},
-        "ratio": {name: statistics.median(times[name] / times["base"] for times in rounds) for name in VARIANTS[1:]},
-        "sec": {name: [times[name] for times in rounds] for name in VARIANTS},
-    }
-
-
 def _print(name: str, found: dict[str, Any]) -> None:
     from rich import box
     from rich.console import Console
@@ -259,15 +240,12 @@ def _print(name: str, found: dict[str, Any]) -> None:
 
     title = f"{name}: {found['frames']} frames, {found['sequence']} tokens, {found['new_tokens']} new"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_style="bold")
-    for heading in ("", "prefill", "of base", "generate", "of base"):
-        table.add_column(heading, justify="right" if heading else "left")
-    labels = {"base": "base", "unmerged": "patch, LoRA unmerged", "merged": "patch, LoRA merged"}
-    for variant, label in labels.items():
-        cells = []
-        for task in ("prefill", "generate"):
-            ratio = found[task]["ratio"].get(variant, 1.0)
-            cells += [f"{1000 * found[task]['median_sec'][variant]:.1f} ms", f"{ratio:.3f}"]
-        table.add_row(label, *cells)
+    for heading in ("LoRA", "", "base", "with patch", "ratio"):
+        table.add_column(heading, justify="left" if heading in ("LoRA", "") else "right")
+    for state, task in product(STATES, ("prefill", "generate")):
+        measured = found[task][state]
+        seconds = [f"{1000 * measured['median_sec'][variant]:.1f} ms" for variant in ("base", "patch")]
+        table.add_row(state, task, *seconds, f"{measured['ratio']['patch']:.3f}")
     console = Console(stderr=True)
     console.print(table)
     console.print(f"The video's encoding, the same for all, took {found['encode_sec']:.2f} s.")

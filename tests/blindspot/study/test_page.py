@@ -116,17 +116,17 @@ def test_the_committed_page_is_that_of_the_committed_results(tmp_path: Path) -> 
 
 
 def test_measured_seconds_come_with_their_ratios_within_a_round(plans: Path, tmp_path: Path) -> None:
-    seconds = {"base": [1.0, 2.0, 4.0], "unmerged": [1.2, 2.4, 4.8], "merged": [1.0, 2.2, 4.0]}
-    task = {"sec": seconds, "median_sec": {"base": 2.0, "unmerged": 2.4, "merged": 2.2}}
-    base = {"frames": 4, "sequence": 817, "new_tokens": 16, "rounds": 3, "prefill": task, "generate": task}
+    seconds = {"base": [1.0, 2.0, 4.0], "patch": [1.0, 2.2, 4.0]}
+    states = dict.fromkeys(("unmerged", "merged"), {"sec": seconds, "median_sec": {"base": 2.0, "patch": 2.2}})
+    base = {"frames": 4, "sequence": 817, "new_tokens": 16, "rounds": 3, "prefill": states, "generate": states}
     measured = {"device": "cpu", "threads": 2, "bases": {"llava-onevision-0.5b": base}}
     write_whole(plans / "results" / "overhead.json", json.dumps(measured))
     write_page(plans, tmp_path / "study.md")
     (plans / "results" / "overhead.json").unlink()
     page = (tmp_path / "study.md").read_text(encoding="utf-8")
 
-    assert "| patch, LoRA apart | 3 | 2.400 s | 1.200 (1.200 to 1.200) | 2.400 s | 1.200 (1.200 to 1.200) |" in page
-    assert "| patch, LoRA merged | 3 | 2.200 s | 1.000 (1.000 to 1.050) | 2.200 s | 1.000 (1.000 to 1.050) |" in page
+    assert "| apart | first token | 2000.0 ms | 2200.0 ms | 1.000 (1.000 to 1.050) | 3 |" in page
+    assert "| merged | answer, 16 tokens | 2000.0 ms | 2200.0 ms | 1.000 (1.000 to 1.050) | 3 |" in page
 
 
 def test_names_of_rows_are_names_of_places() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 from pave.blindspot.study.page.markdown import NOT_RUN, table
 
 OVERHEAD_FILE = "overhead.json"
-TASKS = ("prefill", "generate")
-VARIANTS = {"base": "base", "unmerged": "patch, LoRA apart", "merged": "patch, LoRA merged"}
+TASKS = {"prefill": "first token", "generate": "answer"}
+STATES = {"unmerged": "apart", "merged": "merged"}
 
 
 def section(measured: Mapping[str, Any] | None) -> Iterator[str]:
@@ -26,29 +27,25 @@ def section(measured: Mapping[str, Any] | None) -> Iterator[str]:
     device = "the CPU" if measured["device"] == "cpu" else measured["device"]
     yield (
         "An answer of a patched base beside one of the base alone, in turn in one run: `benchmarks/overhead.py` on "
-        f"{device}, {measured['threads']} threads, random weights. A video is encoded once, the same for all. Median "
-        "seconds, and the median ratio to the base within a round, in brackets its quartiles over the rounds."
+        f"{device}, {measured['threads']} threads, random weights. The video is encoded once, the same for both. "
+        "Medians; in brackets the quartiles of the ratio over the rounds."
     )
-    rows = [_line(base, variant, found) for base, found in measured["bases"].items() for variant in VARIANTS]
-    yield table(("base", "frames", "tokens", "", "rounds", "prefill", "of the base", "answer", "of the base"), rows)
+    rows = [_line(*row) for row in product(measured["bases"].items(), STATES, TASKS)]
+    yield table(("base", "frames", "tokens read", "LoRA", "to the", "base", "with patch", "ratio", "rounds"), rows)
 
 
-def _line(base: str, variant: str, found: Mapping[str, Any]) -> list[str]:
-    cells = [
-        f'<a id="overhead-{base.replace(".", "-")}-{variant}"></a>`{base}`',
-        f"{found['frames']}",
-        f"{found['sequence']} + {found['new_tokens']}",
-        VARIANTS[variant],
-        f"{found['rounds']}",
+def _line(base: tuple[str, Mapping[str, Any]], state: str, task: str) -> list[str]:
+    name, found = base
+    measured = found[task][state]
+    ratios = [own / alone for own, alone in zip(measured["sec"]["patch"], measured["sec"]["base"], strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    return [
+        f'<a id="overhead-{name.replace(".", "-")}-{state}-{task}"></a>`{name}`',
+        str(found["frames"]),
+        str(found["sequence"]),
+        STATES[state],
+        TASKS[task] if task == "prefill" else f"{TASKS[task]}, {found['new_tokens']} tokens",
+        *(f"{1000 * measured['median_sec'][variant]:.1f} ms" for variant in ("base", "patch")),
+        f"{middle:.3f} ({low:.3f} to {high:.3f})",
+        str(found["rounds"]),
     ]
-    for task in TASKS:
-        seconds = found[task]["sec"]
-        cells += [f"{found[task]['median_sec'][variant]:.3f} s", _ratio(seconds[variant], seconds["base"])]
-    return cells
-
-
-def _ratio(own: Sequence[float], base: Sequence[float]) -> str:
-    if own is base:
-        return "1"
-    low, middle, high = statistics.quantiles([a / b for a, b in zip(own, base, strict=True)], n=4, method="inclusive")
-    return f"{middle:.3f} ({low:.3f} to {high:.3f})"
