@@ -3,27 +3,27 @@
     python benchmarks/compose.py                       # tiny base, and one of 0.5 B random weights
     python benchmarks/compose.py --quick --bases tiny  # seconds
 
-Every round measures all variants in turn, in rotating order, each after an untimed run, so that whatever else the
-machine does hits them alike; a ratio is the median over the rounds. Videos are encoded once. The last line of standard
-output is the result as JSON. ``single`` is the measure of ``mixed``: as many samples, as much arithmetic.
+Every round measures all variants in turn, in rotating order, so that whatever else the machine does hits them alike; a
+ratio is the median over the rounds. Videos are encoded once. The last line of standard output is the result as JSON.
+``single`` is what the others are compared with: as many samples as ``mixed``, as much arithmetic.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from overhead import BASES, Setting, encode_one, random_base, run_benchmark, stock_beside, timed
+from overhead import BASES, Setting, encode_one, random_base, run_benchmark, stock_beside
+from rounds import in_turn
 
 from pave import PaveModel
 
-VARIANTS = ("base", "single", "mixed", "in turn")
-RATIOS = (("mixed", "single"), ("mixed", "in turn"), ("mixed", "base"), ("single", "base"))
+TASKS = ("prefill", "generate")
 PATCHES = ("first", "second", "third", "fourth")
 SAMPLES = 8
 BAR = 1.15
@@ -52,30 +52,20 @@ def measure(name: str, setting: Setting, device: torch.device) -> dict[str, Any]
         patched.add_patch(patch, setting.patch, setting.lora)
     patched.set_trainable([])
     works = _works(stock, patched, setting)
-    tasks = {"prefill": _prefill, "generate": _generator(setting.new_tokens)}
-    rounds = [_round(index, tasks, works) for index in range(-1, setting.rounds)][1:]
+    tasks = dict(zip(TASKS, (_prefill, _generator(setting.new_tokens)), strict=True))
     return {
         "samples": SAMPLES,
         "patches": len(PATCHES),
         "lora_rank": setting.lora.r,
         "dtype": str(base.dtype).removeprefix("torch."),
         "frames": setting.frames,
-        "sequence": works["base"].batches[0][0]["input_ids"].shape[1],
+        "sequence": works["single"].batches[0][0]["input_ids"].shape[1],
         "new_tokens": setting.new_tokens,
         "rounds": setting.rounds,
-        **{task: summary([times[task] for times in rounds]) for task in tasks},
-    }
-
-
-def summary(rounds: list[dict[str, float]]) -> dict[str, Any]:
-    """Median seconds of each variant, and median ratios of two within a round."""
-    return {
-        "median_sec": {name: statistics.median(times[name] for times in rounds) for name in VARIANTS},
-        "ratio": {
-            f"{name} / {other}": statistics.median(times[name] / times[other] for times in rounds)
-            for name, other in RATIOS
+        **{
+            task: in_turn({name: partial(run, work) for name, work in works.items()}, setting.rounds)
+            for task, run in tasks.items()
         },
-        "sec": {name: [times[name] for times in rounds] for name in VARIANTS},
     }
 
 
@@ -103,24 +93,11 @@ def _works(stock: PaveModel, patched: PaveModel, setting: Setting) -> dict[str, 
 
     mixed = [[name] for name in PATCHES for _ in range(each)]
     return {
-        "base": Work(stock, [(batch(SAMPLES, side=False), [[]] * SAMPLES)]),
         "single": Work(patched, [(batch(SAMPLES), [[PATCHES[0]]] * SAMPLES)]),
+        "base": Work(stock, [(batch(SAMPLES, side=False), [[]] * SAMPLES)]),
         "mixed": Work(patched, [(batch(SAMPLES), mixed)]),
         "in turn": Work(patched, [(batch(each), [[name]] * each) for name in PATCHES]),
     }
-
-
-def _round(index: int, tasks: dict[str, Callable[..., None]], works: dict[str, Work]) -> dict[str, dict[str, float]]:
-    """Return seconds by task and variant."""
-    seconds: dict[str, dict[str, float]] = {task: {} for task in tasks}
-    for place in range(len(VARIANTS)):
-        variant = VARIANTS[(index + place) % len(VARIANTS)]
-        work = works[variant]
-        _prefill(work)
-        for task, run in tasks.items():
-            with timed(work.model, seconds[task], variant):
-                run(work)
-    return seconds
 
 
 @torch.no_grad()
@@ -148,14 +125,14 @@ def _print(name: str, found: dict[str, Any]) -> None:
 
     title = f"{name}: {found['samples']} samples of {found['sequence']} tokens, {found['new_tokens']} new"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_style="bold")
-    for heading in ("", "prefill", "generate"):
+    for heading in ("", "prefill", "of single", "generate", "of single"):
         table.add_column(heading, justify="right" if heading else "left")
-    tasks = ("prefill", "generate")
-    for variant in VARIANTS:
-        table.add_row(variant, *(f"{1000 * found[task]['median_sec'][variant]:.1f} ms" for task in tasks))
-    table.add_section()
-    for ratio in found["prefill"]["ratio"]:
-        table.add_row(ratio, *(f"{found[task]['ratio'][ratio]:.3f}" for task in tasks))
+    for variant in found["prefill"]["median_sec"]:
+        cells = []
+        for task in TASKS:
+            ratio = found[task]["ratio"].get(variant, 1.0)
+            cells += [f"{1000 * found[task]['median_sec'][variant]:.1f} ms", f"{ratio:.3f}"]
+        table.add_row(variant, *cells)
     Console(stderr=True).print(table)
 
 

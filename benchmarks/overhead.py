@@ -15,8 +15,8 @@ import argparse
 import copy
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -216,16 +216,6 @@ def _generator(new_tokens: int) -> Callable[..., None]:
         )
 
     return generate
-
-
-@contextmanager
-def timed(model: PaveModel, seconds: dict[str, float], variant: str) -> Iterator[None]:
-    """Note how long this takes under ``variant``."""
-    _wait(model)
-    started = time.perf_counter()
-    yield
-    _wait(model)
-    seconds[variant] = time.perf_counter() - started
 
 
 def _wait(model: PaveModel) -> None:
