@@ -15,6 +15,10 @@ from pave.shipped import shipped_bases
 NAMED = {made.shipped_as: family for family, made in FAMILIES.items()}
 
 
+def test_each_family_has_one() -> None:
+    assert set(shipped_bases()) == set(NAMED)
+
+
 @pytest.fixture(scope="module", params=shipped_bases())
 def base(request: pytest.FixtureRequest) -> Path:
     return shipped_bases()[request.param]
