@@ -10,13 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-import pave
-
-
-@pytest.fixture(autouse=True)
-def _benchmarks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(pave.__file__).parents[2] / "benchmarks"))
-
 
 def test_media(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     result = import_module("media").main(["--quick", "--out", str(tmp_path / "out.json")])

@@ -10,12 +10,9 @@ from types import ModuleType
 import pytest
 import torch
 
-import pave
-
 
 @pytest.fixture
-def overhead(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(pave.__file__).parents[2] / "benchmarks"))
+def overhead() -> ModuleType:
     return importlib.import_module("overhead")
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-import pave
-
 
 @pytest.fixture
-def rounds(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(pave.__file__).parents[2] / "benchmarks"))
+def rounds() -> ModuleType:
     return importlib.import_module("rounds")
 
 

@@ -15,6 +15,7 @@ from pave.blindspot.study.page.write import SECTIONS, read_studies, write_page
 from pave.blindspot.study.plan import read_plan
 from pave.blindspot.study.result import Results
 from pave.blindspot.study.run import Run
+from pave.errors import InputError
 from pave.files import write_whole
 from tests.blindspot.study.made_up import write_result
 
@@ -127,6 +128,14 @@ def test_measured_seconds_come_with_their_ratios_within_a_round(plans: Path, tmp
 
     assert "| apart | first token | 2000.0 ms | 2200.0 ms | 1.000 (1.000 to 1.050) | 3 |" in page
     assert "| merged | answer, 16 tokens | 2000.0 ms | 2200.0 ms | 1.000 (1.000 to 1.050) | 3 |" in page
+
+
+def test_seconds_that_cannot_be_read_are_named(plans: Path, tmp_path: Path) -> None:
+    write_whole(plans / "results" / "overhead.json", '{"device": "cpu", ')
+    with pytest.raises(InputError, match=r"overhead\.json: not valid JSON"):
+        write_page(plans, tmp_path / "study.md")
+    (plans / "results" / "overhead.json").unlink()
+    assert not (tmp_path / "study.md").exists()
 
 
 def test_names_of_rows_are_names_of_places() -> None:

@@ -68,6 +68,7 @@ def test_names_of_axes_are_filled_in_everywhere(tmp_path: Path) -> None:
         ({"runs": [{"name": "a-{x}", "config": "train.yaml", "evaluate": ["hear"]}]}, "{x} is no axis"),
         ({"runs": 2 * [{"name": "a", "config": "train.yaml", "evaluate": ["hear"]}]}, "two runs are named 'a'"),
         ({"runs": [{"name": "../a", "config": "train.yaml", "evaluate": ["hear"]}]}, "cannot be the name of a file"),
+        ({"runs": [{"name": "", "config": "train.yaml", "evaluate": ["hear"]}]}, "cannot be the name of a file"),
         ({"runs": [{"name": "a", "config": "train.yaml", "evaluate": ["hear", "hear"]}]}, "two evaluations are named"),
         (
             {"runs": [{"name": "a", "config": "train.yaml", "evaluate": [{"set": "hear", "patches": ["b"]}]}]},

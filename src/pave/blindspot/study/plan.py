@@ -201,7 +201,7 @@ def _check_names(runs: Sequence[Run], path: Path) -> None:
     """Check that names tell runs apart, and that a run whose patches are used comes before the run that uses them."""
     before: dict[str, Run] = {}
     for run in runs:
-        if run.name != Path(run.name).name or run.name.startswith("."):
+        if not run.name or run.name != Path(run.name).name or run.name.startswith("."):
             raise InputError(f"{path}: run {run.name!r} cannot be the name of a file; leave '/' and a leading dot out")
         if run.name in before:
             raise InputError(f"{path}: two runs are named {run.name!r}; give them a 'name' that tells them apart")

@@ -12,6 +12,7 @@ from pave.blindspot.study.page.markdown import table
 from pave.blindspot.study.plan import read_plan
 from pave.blindspot.study.result import Results
 from pave.blindspot.study.rows import Study, rows_of
+from pave.config import read_json
 from pave.files import write_whole
 
 SECTIONS: Mapping[str, Callable[[Study], Iterator[str]]] = {
@@ -95,8 +96,9 @@ def write_page(plans: Path, page: Path) -> None:
         image = page.parent / IMAGES_FOLDER / f"study-{study.name}.svg"
         pictured = plots.draw(study, image)
         parts += [heading, *([f"![{PICTURES[study.name]}]({IMAGES_FOLDER}/{image.name})"] if pictured else []), *rest]
-    parts += sizes.section(_read(plans / RESULTS_FOLDER / sizes.SIZES_FILE) or [])
-    parts += overhead.section(_read(plans / RESULTS_FOLDER / overhead.OVERHEAD_FILE))
+    parts += sizes.section(_sizes(plans / RESULTS_FOLDER / sizes.SIZES_FILE))
+    measured = plans / RESULTS_FOLDER / overhead.OVERHEAD_FILE
+    parts += overhead.section(read_json(measured) if measured.is_file() else None)
     write_whole(page, "\n\n".join(part.strip() for part in parts) + "\n")
 
 
@@ -114,6 +116,8 @@ def _state(studies: Sequence[Study]) -> Iterator[str]:
     yield table(["plan", "question", "runs", "done"], lines)
 
 
-def _read(path: Path) -> Any:
-    """Return what a result file holds; ``None`` where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+def _sizes(path: Path) -> Sequence[Mapping[str, Any]]:
+    if not path.is_file():
+        return []
+    found: Sequence[Mapping[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
