@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from pave.config import PatchConfig
 from pave.errors import InputError
 from pave.patches.attention import tie
-from pave.patches.patch import Patch, project
+from pave.patches.memory import project
+from pave.patches.patch import Patch
 from pave.types import SideChannel
 
 

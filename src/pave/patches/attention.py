@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pave.patches.positions import Rotation, rotate
+from pave.patches.memory import Memory
+from pave.patches.positions import Rotations, rotate
 from pave.patches.ragged import Group, Layout, part_of
-
-
-@dataclass(frozen=True)
-class Rotations:
-    """Rotary positions of the query tokens, in the layout's order, and of the side tokens."""
-
-    queries: Rotation
-    sides: Rotation
 
 
 def tie(tensor: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:
@@ -51,13 +43,18 @@ class AlignedCrossAttention(nn.Module):
         self.key = nn.Linear(memory_dim, hidden_dim)
         self.value = None if tied else nn.Linear(memory_dim, hidden_dim)
 
+    @property
+    def readers(self) -> list[nn.Linear]:
+        """The maps through which side tokens are read."""
+        return [self.key] if self.value is None else [self.key, self.value]
+
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def forward(self, tokens: Tensor, memory: Tensor, layout: Layout, rotations: Rotations | None) -> Tensor:
+    def forward(self, tokens: Tensor, memory: Memory, layout: Layout, rotations: Rotations | None) -> Tensor:
         """Return query tokens plus what they read (tokens, hidden).
 
         Args:
             tokens: Query tokens in the layout's order (tokens, hidden); changed in place where no gradient is kept.
-            memory: All side tokens (side tokens, memory).
+            memory: All side tokens.
             layout: Which tokens attend to which.
             rotations: Rotary positions, if any.
         """
@@ -70,7 +67,7 @@ class AlignedCrossAttention(nn.Module):
             return updated[0]
         return torch.cat(updated) if torch.is_grad_enabled() else tokens
 
-    def weights(self, tokens: Tensor, memory: Tensor, group: Group, rotations: Rotations | None) -> Tensor:
+    def weights(self, tokens: Tensor, memory: Memory, group: Group, rotations: Rotations | None) -> Tensor:
         """Return the attention (R, side width) of a group without padded queries, a mean over heads and tokens."""
         keys, _ = self._keys_and_values(memory, rotations)
         queries = self._queries(tokens, group, rotations)
@@ -80,14 +77,14 @@ class AlignedCrossAttention(nn.Module):
         shares: Tensor = scores.float().softmax(dim=-1).mean(dim=(1, 2))
         return shares
 
-    def _values_alone(self, memory: Tensor) -> Tensor:
+    def _values_alone(self, memory: Memory) -> Tensor:
         if self.value is None:
-            return tie(self._split(self.key(memory)), self.query.parameters())
-        return tie(self._split(self.value(memory)), [*self.query.parameters(), *self.key.parameters()])
+            return tie(self._split(memory.through(self.key)), self.query.parameters())
+        return tie(self._split(memory.through(self.value)), [*self.query.parameters(), *self.key.parameters()])
 
-    def _keys_and_values(self, memory: Tensor, rotations: Rotations | None) -> tuple[Tensor, Tensor]:
-        keys = self._split(self.key(memory))
-        values = keys if self.value is None else self._split(self.value(memory))
+    def _keys_and_values(self, memory: Memory, rotations: Rotations | None) -> tuple[Tensor, Tensor]:
+        keys = self._split(memory.through(self.key))
+        values = keys if self.value is None else self._split(memory.through(self.value))
         return (keys if rotations is None else rotate(keys, rotations.sides)), values
 
     def _split(self, tokens: Tensor) -> Tensor:
@@ -148,7 +145,7 @@ class Layer(nn.Module):
         self.attention = AlignedCrossAttention(hidden_dim, memory_dim, heads, tied)
         self.feed_forward = FeedForward(hidden_dim)
 
-    def forward(self, tokens: Tensor, memory: Tensor, layout: Layout, rotations: Rotations | None) -> Tensor:
+    def forward(self, tokens: Tensor, memory: Memory, layout: Layout, rotations: Rotations | None) -> Tensor:
         """Return the updated query tokens (tokens, hidden)."""
         updated: Tensor = self.feed_forward(self.attention(tokens, memory, layout, rotations))
         return updated

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import TypeVar
@@ -123,7 +123,7 @@ def _check_grid(where: str, tokens: int, grid: tuple[int, int] | None) -> tuple[
     return grid
 
 
-def pack(items: list[Item], size: Callable[[Item], int], most: int) -> Iterator[list[Item]]:
+def pack(items: Iterable[Item], size: Callable[[Item], int], most: int) -> Iterator[list[Item]]:
     """Yield the items in runs whose sizes sum to ``most`` at most, or of one item where that is larger."""
     run: list[Item] = []
     total = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import cast
 
 import torch
@@ -15,7 +16,8 @@ from pave.config import PatchConfig
 from pave.errors import InputError
 from pave.patches.attention import Layer, tie
 from pave.patches.batch import Video, check_batch, pack
-from pave.patches.plan import Plan, align, plan
+from pave.patches.memory import ComposedMemory, Memory, ProjectedMemory, SideMaps, composing_pays, concatenate, project
+from pave.patches.plan import Plan, align, plan, resamples
 from pave.patches.ragged import Layout
 from pave.types import SideChannel
 
@@ -25,9 +27,6 @@ bounded memory."""
 
 TOKENS_WITH_GRADIENTS = 16384
 """The same where gradients are kept: all pieces are held anyway, and fewer are quicker."""
-
-TOKENS_TO_JOIN = 1024
-"""Tokens of small features that are copied together for one product; the copy is kept for the gradient."""
 
 
 @dataclass(frozen=True)
@@ -192,8 +191,9 @@ class CrossAttentionPatch(ResidualPatch):
         videos = check_batch(self.config, queries, sides, query_times_sec, query_grids)
         present = [video for video in videos if video.side is not None]
         at_once = TOKENS_WITH_GRADIENTS if torch.is_grad_enabled() else TOKENS_AT_ONCE
-        runs = list(pack(present, lambda video: video.extent, at_once))
-        fused = [self._fuse(run, made) for run, made in zip(runs, self._plans(runs), strict=True)]
+        maps = self._side_maps()
+        runs = self._runs(present, maps, at_once)
+        fused = [self._fuse(run, made, maps) for run, made in zip(runs, self._plans(runs), strict=True)]
         # Twice, since the output layers are twice as wide as the others.
         outputs = pack(fused, lambda run: 2 * len(run.tokens), at_once)
         residuals = iter([residual for part in outputs for residual in self._residuals(part)])
@@ -216,28 +216,38 @@ class CrossAttentionPatch(ResidualPatch):
         """See :meth:`Patch.flops`."""
         config = self.config
         hidden = config.hidden_dim
-        resampled, whole = config.alignment == "index" and side_steps < video_steps, config.alignment == "none"
+        resampled, whole = resamples(config, video_steps, side_steps), config.alignment == "none"
         seen = video_steps if resampled else side_steps
         rows = video_steps if whole else min(video_steps, seen)
         queries, sides = rows * video_tokens, seen * side_tokens
         softmax = sides > (1 if whole else rows)
         asking = queries if whole else video_tokens
-        projections_a_side = 1 + (softmax and config.value_projection == "separate")
         memory = config.memory_dim or hidden
-        layer = projections_a_side * sides * memory + 4 * queries * hidden
+        separate = config.value_projection == "separate"
+        own, read = (config.layers * hidden * (1 + each) for each in (separate, separate and softmax))
+        side_total = side_steps * side_tokens
+        if not resampled and composing_pays(side_total, config.side_dim, memory, own, gradients=False):
+            reading = (side_total + memory) * config.side_dim * read
+        else:
+            reading = side_total * config.side_dim * memory + sides * memory * read
+        layer = 4 * queries * hidden
         if softmax:
             layer += queries * hidden + 2 * asking * sides
-        inputs = (
-            video_steps * video_tokens * config.query_dim * hidden
-            + side_steps * side_tokens * config.side_dim * memory
-        )
+        asked = video_steps * video_tokens * config.query_dim * hidden
         outputs = 2 * queries * (hidden + config.token_dim) * hidden + queries * hidden * (config.gate == "token")
-        return 2 * (config.layers * layer * hidden + inputs + outputs)
+        return 2 * (asked + reading + config.layers * layer * hidden + outputs)
 
     def _zeros(self, video: Video, unused: list[nn.Parameter]) -> Tensor:
         """Return the residual of a video without a side channel, tied to parameters that the batch does not use."""
         shape = (*video.queries.shape[:2], self.config.token_dim)
         return tie(video.queries.new_zeros(shape), unused)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _runs(self, videos: list[Video], maps: SideMaps, at_once: int) -> list[list[Video]]:
+        """Return the videos in runs that go through together."""
+        # What is composed hangs on the video alone, so that its result is the same in any batch.
+        alike = groupby(videos, lambda video: self._composes(video, maps))
+        return [run for _, group in alike for run in pack(group, lambda video: video.extent, at_once)]
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _plans(self, runs: list[list[Video]]) -> list[Plan]:
@@ -250,9 +260,9 @@ class CrossAttentionPatch(ResidualPatch):
         return [made[key] for key in keys]
 
     @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator, no-untyped-call]
-    def _fuse(self, videos: list[Video], made: Plan) -> Fused:
+    def _fuse(self, videos: list[Video], made: Plan, maps: SideMaps) -> Fused:
         """Send videos that all have a side channel through the layers."""
-        tokens, memory = self._queries(videos, made), self._memory(videos, made)
+        tokens, memory = self._queries(videos, made), self._memory(videos, made, maps)
         for layer in self.layers:
             tokens = layer(tokens, memory, made.layout, made.rotations)
         if made.layout.restore is not None:
@@ -284,12 +294,25 @@ class CrossAttentionPatch(ResidualPatch):
         return projected if made.layout.order is None else projected.index_select(0, made.layout.order)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def _memory(self, videos: list[Video], made: Plan) -> Tensor:
-        """Return the projected side tokens (side tokens, memory) that every layer reads."""
+    def _memory(self, videos: list[Video], made: Plan, maps: SideMaps) -> Memory:
+        """Return the side tokens as the layers read them; all videos compose, or none does."""
         scale = self.config.side_scale
-        values = [video.channel.values if scale == 1 else video.channel.values * scale for video in videos]
-        memory = project(self.key_projection, values)
-        return memory if made.blend is None else made.blend.apply(memory)
+        features = [video.channel.values if scale == 1 else video.channel.values * scale for video in videos]
+        if self._composes(videos[0], maps):
+            return ComposedMemory(maps, features)
+        return ProjectedMemory(maps, features, made.blend)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _side_maps(self) -> SideMaps:
+        layers = cast("Iterable[Layer]", self.layers)
+        return SideMaps(self.key_projection, [reader for layer in layers for reader in layer.attention.readers])
+
+    def _composes(self, video: Video, maps: SideMaps) -> bool:
+        """Whether the side channel is read through composed maps; not if it is resampled, which is best done once."""
+        side = video.channel
+        if resamples(self.config, len(video.times_sec), side.steps):
+            return False
+        return maps.composing_pays(side.steps * side.tokens)
 
     def _attention_map(self, video: Video) -> Tensor | None:
         if video.side is None:
@@ -298,8 +321,9 @@ class CrossAttentionPatch(ResidualPatch):
         aligned = align(self.config, video)
         total = torch.zeros(len(video.times_sec), aligned.steps, device=self.query_projection.weight.device)
         if made.layout.groups:
-            tokens, memory = self._queries([video], made), self._memory([video], made)
-            step_of_token = torch.arange(len(memory), device=memory.device) // video.channel.tokens
+            tokens, memory = self._queries([video], made), self._memory([video], made, self._side_maps())
+            step_of_token = torch.arange(aligned.steps * video.channel.tokens, device=total.device)
+            step_of_token = step_of_token // video.channel.tokens
             for layer in cast("Iterable[Layer]", self.layers):
                 for group in made.layout.groups:
                     weights = layer.attention.weights(tokens, memory, group, made.rotations)
@@ -311,22 +335,7 @@ class CrossAttentionPatch(ResidualPatch):
         return total / len(self.layers)
 
 
-def project(linear: nn.Linear, features: list[Tensor]) -> Tensor:
-    """Return the projection (tokens, out) of all tokens of the features (steps, tokens a step, in).
-
-    Small features share one product; large ones are not copied together first, since the input may be far wider than
-    the output.
-    """
-    flat = [feature.flatten(0, 1).to(linear.weight) for feature in features]
-    runs = pack(flat, len, TOKENS_TO_JOIN)
-    return concatenate([linear(concatenate(run)) for run in runs])
-
-
-def concatenate(parts: list[Tensor]) -> Tensor:
-    """Return the parts (n, ...) one after another, without a copy if there is only one."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _spread(residual: Tensor, layout: Layout) -> Tensor:
     """Put residuals (active tokens, C) at their places among all tokens of the batch; the others are exactly 0."""
     if layout.active is None:

@@ -19,9 +19,8 @@ from pave.patches.align import (
     time_windows,
     whole_windows,
 )
-from pave.patches.attention import Rotations
 from pave.patches.batch import Video
-from pave.patches.positions import grid_positions, index_rotation, time_rotation
+from pave.patches.positions import Rotations, grid_positions, index_rotation, time_rotation
 from pave.patches.ragged import Layout, Rows, lay_out
 
 
@@ -71,6 +70,11 @@ class Aligned:
     times_sec: Seconds
 
 
+def resamples(config: PatchConfig, video_steps: int, side_steps: int) -> bool:
+    """Whether a side channel of so many steps is stretched to the video's: the reference's rule for short ones."""
+    return config.alignment == "index" and side_steps < video_steps
+
+
 def align(config: PatchConfig, video: Video) -> Aligned:
     """Give each step of a video that has a side channel its window of side steps."""
     steps = len(video.times_sec)
@@ -80,7 +84,7 @@ def align(config: PatchConfig, video: Video) -> Aligned:
         return Aligned(time_windows(video.times_sec, times_sec, config.overlap_sec), None, side_steps, times_sec)
     if config.alignment == "none":
         return Aligned(whole_windows(steps, side_steps), None, side_steps, times_sec)
-    if side_steps >= steps:
+    if not resamples(config, steps, side_steps):
         return Aligned(index_windows(steps, side_steps), None, side_steps, times_sec)
     resampling = stretch(side_steps, steps)
     return Aligned(index_windows(steps, steps), resampling, steps, resampling.apply(times_sec))

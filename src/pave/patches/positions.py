@@ -30,6 +30,14 @@ class Rotation:
         return Rotation(self.cosine[tokens], self.sine[tokens])
 
 
+@dataclass(frozen=True)
+class Rotations:
+    """Rotary positions of the query tokens, in the layout's order, and of the side tokens."""
+
+    queries: Rotation
+    sides: Rotation
+
+
 def rotate(heads: Tensor, rotation: Rotation) -> Tensor:
     """Turn channel j of each head (tokens, heads, width) with channel j + width / 2, as a point in the plane."""
     first, second = heads.chunk(2, dim=-1)
