@@ -28,7 +28,6 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from pave import LoraSpec, PatchConfig, PaveModel, SideChannel, encoders
 from pave.bases.sizes import configuration_of
-from pave.cli.quiet import quieten
 from pave.cost import Scene, count_base, meta_model
 from pave.data.extract import ExtractConfig, extract
 from pave.data.extract_worker import Job
@@ -36,6 +35,7 @@ from pave.data.features import PreparedVideo
 from pave.data.store import FeatureStore
 from pave.data.stored import video_item, video_of
 from pave.files import write_whole
+from pave.quiet import quieten
 from pave.training.facts import versions
 from pave.types import VideoTokens
 

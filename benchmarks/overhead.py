@@ -30,8 +30,8 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 from pave import LoraSpec, PatchConfig, PaveModel, SideChannel
 from pave.bases.sizes import configuration_of
 from pave.blindspot.tiny_base import FRAME_COUNT, build_model
-from pave.cli.quiet import quieten
 from pave.files import write_whole
+from pave.quiet import quieten
 from pave.training.facts import versions
 from pave.types import VideoTokens
 

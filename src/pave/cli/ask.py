@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pave.cli import print_json
 from pave.cli.arguments import parse
-from pave.cli.quiet import quieten
 from pave.errors import InputError, nearest
+from pave.quiet import quieten
 
 if TYPE_CHECKING:
     from pave.data.side import SideReader

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from pave.cli import print_json
 from pave.cli.arguments import choose, parse
-from pave.cli.quiet import quieten
 from pave.config import read_yaml
+from pave.quiet import quieten
 
 
 class Command(NamedTuple):

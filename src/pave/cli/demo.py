@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pave.cli import print_json
 from pave.cli.arguments import parse
-from pave.cli.quiet import quieten
+from pave.quiet import quieten
 
 if TYPE_CHECKING:
     from rich.table import Table

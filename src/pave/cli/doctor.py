@@ -12,7 +12,7 @@ from typing import Any
 
 from pave.cli import print_json
 from pave.cli.arguments import parse
-from pave.cli.quiet import quieten
+from pave.quiet import quieten
 
 PACKAGES = ("torch", "torchvision", "transformers", "peft", "accelerate", "av", "soundfile", "safetensors")
 CODECS = (("h264", "r"), ("aac", "r"), ("libx264", "w"), ("aac", "w"))

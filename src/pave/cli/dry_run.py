@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pave.cli import print_json
-from pave.cli.quiet import quieten
 from pave.errors import InputError
+from pave.quiet import quieten
 
 if TYPE_CHECKING:
     from pave.cost.training import StepCost

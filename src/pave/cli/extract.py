@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pave.cli import print_json
 from pave.cli.arguments import parse
-from pave.cli.quiet import quieten
 from pave.config import BaseRecord, PatchConfig, Preprocessing, from_dict, read_json, read_yaml
 from pave.errors import InputError
+from pave.quiet import quieten
 
 if TYPE_CHECKING:
     from pave.data.extract import ExtractResult

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pave.cli import print_json
 from pave.cli.arguments import parse
-from pave.cli.quiet import quieten
 from pave.config import LoraSpec, PatchConfig, Preprocessing, from_dict, read_yaml
 from pave.errors import InputError, nearest
+from pave.quiet import quieten
 
 if TYPE_CHECKING:
     from pave.cost import BaseCost, Part, Scene

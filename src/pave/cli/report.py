@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pave.cli.arguments import parse
-from pave.cli.quiet import quieten
+from pave.quiet import quieten
 
 
 def main(arguments: list[str]) -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from pave.cli import print_json
 from pave.cli.arguments import parse
 from pave.cli.dry_run import DRY_RUN_HELP, run, split_off
-from pave.cli.quiet import quieten
 from pave.config import from_dict
 from pave.errors import InputError
+from pave.quiet import quieten
 
 if TYPE_CHECKING:
     from pave.training.config import Source

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers.utils import logging as transformers_logging
 
 from pave import encoders
 from pave.config import check_choices
@@ -27,6 +26,7 @@ from pave.data.progress import progress_bar
 from pave.data.store import FeatureStore, StoreError
 from pave.data.store_item import Dtype
 from pave.errors import InputError
+from pave.quiet import quieten
 from pave.types import Sample
 
 logger = logging.getLogger(__name__)
@@ -218,8 +218,7 @@ def _begin(job: Job, numbers: Any) -> None:
     global _work
     # An interrupt is for the process that waits for this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(level=logging.WARNING, format="pave: %(message)s")
-    transformers_logging.disable_progress_bar()
+    quieten()
     _work = start(job, numbers.get())
 
 

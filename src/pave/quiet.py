@@ -1,4 +1,4 @@
-"""Keeps the chatter of libraries off the screen of a command; errors and this library's own messages stay."""
+"""Keeps the chatter of libraries off the screen of a command and its workers; errors and our own messages stay."""
 
 from __future__ import annotations
 
