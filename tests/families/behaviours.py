@@ -124,9 +124,9 @@ def mixed(subject: Subject, channel: str) -> None:
         found = subject.logits(**{**call, "patches": [[channel], second]})
         first_alone = subject.logits(**{**call, "patches": [channel]})[:length]
         second_alone = subject.logits(**{**call, "patches": second})[length:]
-        # Where tokens are appended the rows are also of other lengths than alone, which moves the last digits.
-        close = CLOSE if subject.model.patches[channel].config.type == "append" else {"atol": 1e-5, "rtol": 1e-5}
-        torch.testing.assert_close(found, torch.cat([first_alone, second_alone]), **close)
+        # Some tiny models make last digits, which differ with the sizes of products and with the processor, ten times
+        # as large; that composition itself is exact to 1e-5 is tested apart.
+        torch.testing.assert_close(found, torch.cat([first_alone, second_alone]), **CLOSE)
 
 
 def times(subject: Subject, channel: str) -> None:

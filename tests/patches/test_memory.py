@@ -32,12 +32,12 @@ def test_composed_maps_are_both_in_turn(first_bias: bool, second_bias: bool) -> 
     assert (bias is None) == (not first_bias and not second_bias)
 
 
-def test_weights_are_multiplied_in_float32_and_come_in_their_own_type() -> None:
+def test_weights_are_multiplied_in_float64_and_come_in_their_own_type() -> None:
     first, second = linear(6, 16).bfloat16(), linear(16, 5).bfloat16()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         weight, bias = compose(first, second)
     assert bias is not None and weight.dtype == bias.dtype == torch.bfloat16
-    torch.testing.assert_close(weight, (second.weight.float() @ first.weight.float()).bfloat16(), atol=0, rtol=0)
+    torch.testing.assert_close(weight, (second.weight.double() @ first.weight.double()).bfloat16(), atol=0, rtol=0)
 
 
 def test_both_memories_read_and_learn_alike() -> None:

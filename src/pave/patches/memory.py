@@ -106,14 +106,13 @@ def composing_pays(tokens: int, side_dim: int, memory_dim: int, outputs: int, *,
 
 
 def compose(first: nn.Linear, second: nn.Linear) -> tuple[Tensor, Tensor | None]:
-    """Return weight and bias of the second map after the first, multiplied in float32 at least."""
-    kind = torch.promote_types(second.weight.dtype, torch.float32)
+    """Return weight and bias of the second map after the first, multiplied in float64."""
     with torch.autocast(second.weight.device.type, enabled=False):
-        after = second.weight.to(kind)
-        weight = after @ first.weight.to(kind)
+        after = second.weight.double()
+        weight = after @ first.weight.double()
         bias: Tensor | None = second.bias
         if first.bias is not None:
-            shift = after @ first.bias.to(kind)
+            shift = after @ first.bias.double()
             bias = shift if bias is None else shift + bias
     return weight.to(second.weight), None if bias is None else bias.to(second.weight)
 
