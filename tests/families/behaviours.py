@@ -124,9 +124,11 @@ def mixed(subject: Subject, channel: str) -> None:
         found = subject.logits(**{**call, "patches": [[channel], second]})
         first_alone = subject.logits(**{**call, "patches": [channel]})[:length]
         second_alone = subject.logits(**{**call, "patches": second})[length:]
-        # Some tiny models make last digits, which differ with the sizes of products and with the processor, ten times
-        # as large; that composition itself is exact to 1e-5 is tested apart.
-        torch.testing.assert_close(found, torch.cat([first_alone, second_alone]), **CLOSE)
+        # Where tokens are appended the rows are also of other lengths than alone, which moves the last digits; tiny
+        # MiniCPM-V makes them tens of times as large on some processors.
+        loose = subject.model.patches[channel].config.type == "append" or subject.name == "minicpmv4_6"
+        close = CLOSE if loose else {"atol": 1e-5, "rtol": 1e-5}
+        torch.testing.assert_close(found, torch.cat([first_alone, second_alone]), **close)
 
 
 def times(subject: Subject, channel: str) -> None:

@@ -106,13 +106,14 @@ def composing_pays(tokens: int, side_dim: int, memory_dim: int, outputs: int, *,
 
 
 def compose(first: nn.Linear, second: nn.Linear) -> tuple[Tensor, Tensor | None]:
-    """Return weight and bias of the second map after the first, multiplied in float64."""
+    """Return weight and bias of the second map after the first, multiplied in float64 where the device has it."""
+    kind = torch.float32 if second.weight.device.type == "mps" else torch.float64
     with torch.autocast(second.weight.device.type, enabled=False):
-        after = second.weight.double()
-        weight = after @ first.weight.double()
+        after = second.weight.to(kind)
+        weight = after @ first.weight.to(kind)
         bias: Tensor | None = second.bias
         if first.bias is not None:
-            shift = after @ first.bias.double()
+            shift = after @ first.bias.to(kind)
             bias = shift if bias is None else shift + bias
     return weight.to(second.weight), None if bias is None else bias.to(second.weight)
 
