@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import pave.training.build as module
-from pave.checkpoint import read_preprocessing, read_spec
+from pave.checkpoint import WEIGHTS_FILE, read_preprocessing, read_spec
 from pave.config import LoraSpec, Preprocessing
 from pave.errors import InputError
 from pave.model import PaveModel
@@ -97,6 +98,16 @@ def test_folder_holds_the_patch_and_its_facts(tmp_path: Path) -> None:
     loaded = PaveModel.from_pretrained(config.out)
     assert facts["trained_weights"]["patch"] == sum(weight.numel() for weight in loaded.patches.parameters())
     assert not (tmp_path / "out.unfinished").exists()
+
+
+def test_accumulated_parts_of_a_batch_are_one_step(tmp_path: Path) -> None:
+    whole = make_config(tmp_path, lora=replace(LORA, dropout=0.0), batch_size=4)
+    parts = replace(whole, batch_size=1, gradient_accumulation=4, out=tmp_path / "parts")
+    train(whole), train(parts)
+    expected, actual = (load_file(config.out / WEIGHTS_FILE) for config in (whole, parts))
+    for name in ("norm.weight", "norm.bias"):
+        assert expected[name].abs().min() > 0
+        torch.testing.assert_close(actual[name], expected[name], rtol=1e-3, atol=1e-6)
 
 
 def test_a_source_that_would_never_be_drawn_from_is_refused(tmp_path: Path) -> None:
