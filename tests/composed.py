@@ -36,7 +36,7 @@ def wake(model: PaveModel, name: str, extra: int = 0) -> None:
     weights = [*(model.patches[name].parameters() if name in model.patches else []), *model.lora.parameters(name)]
     with torch.no_grad():
         for weight in weights:
-            weight.copy_(torch.randn(weight.shape, generator=generator) * 0.15)
+            weight.copy_(torch.randn(weight.shape, generator=generator) * 0.1)
 
 
 def with_channels(batch: Batch, rows: int) -> Batch:
