@@ -141,12 +141,13 @@ class TestPatch:
         assert all(torch.equal(made[name], values) for name, values in wanted.items())
 
     def test_residuals(self, model: PaveModel, side: str) -> None:
+        """Of the stored video tokens: a vision tower's own rounding is another on another processor."""
         (patch,) = model.patches.values()
-        videos = model.encode_videos(batch("grid", model.family.placeholder_id), TIMES)
         with torch.no_grad():
-            residuals = patch([video.vision for video in videos], signals(side), TIMES)
+            residuals = patch(list(outputs("base")["pooled_before_projector"]), signals(side), TIMES)
         found = torch.stack(residuals).flatten(1, 2)
-        torch.testing.assert_close(found, outputs(side)["patch_out"], atol=1e-5, rtol=0)
+        # Residuals reach 8, and those stored differ from float64 arithmetic by 1e-5 themselves.
+        torch.testing.assert_close(found, outputs(side)["patch_out"], atol=2e-5, rtol=0)
 
     def test_absent_channel_leaves_the_base(self, model: PaveModel, side: str) -> None:
         inputs, wanted = batch("grid", model.family.placeholder_id), outputs("base", "grid.")
