@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,14 @@ from pave.blindspot.sounds import soundtrack
 from pave.blindspot.tracks import TRACKS
 from pave.cli import main
 from tests.batches import patch_config, randomize
+from tests.cli import calls
 from tests.media.writing import click, grey_frames, write_media
 from tests.tiny import FAMILIES, base_folder
 
 ENCODER = {"type": "log_mel", "mels": 4, "frames_per_step": 2, "window_sec": 0.5, "hop_sec": 0.25}
 QUESTION = "what made the sound ?"
+
+refused = partial(calls.refused, "ask")
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -87,13 +91,6 @@ def test_frames_come_from_the_video_and_views_from_other_files(
     patches = ("--patch", tmp_path / "frames", "--patch", tmp_path / "views")
     assert answered(capsys, "--video", clip, *patches)["absent"] == ["views"]
     assert answered(capsys, "--video", clip, *patches, "--side", f"views={clip}")["absent"] == []
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    assert main(["ask", *map(str, arguments)]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == "" and len(captured.err.splitlines()) == 1
-    return captured.err
 
 
 def test_refusals(capsys: pytest.CaptureFixture[str], patch: Path, clip: Path, tmp_path: Path) -> None:

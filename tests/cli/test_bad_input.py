@@ -14,8 +14,8 @@ import yaml
 from safetensors.torch import save_file
 
 from pave import LoraSpec, PaveModel, Preprocessing
-from pave.cli import main
 from tests.batches import patch_config, randomize
+from tests.cli.calls import refused
 from tests.tiny import save_base, write_data, write_video
 
 WIDTH = 8
@@ -40,16 +40,6 @@ def patch(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return write_data(tmp_path / "data", count=2, videos=1)
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Run a command that must fail for the user's input, and return its one line."""
-    assert main([str(argument) for argument in arguments]) == 2
-    captured = capsys.readouterr()
-    lines = captured.err.strip().splitlines()
-    assert captured.out == "" and len(lines) == 1, captured
-    assert lines[0].startswith("pave: ")
-    return lines[0]
 
 
 def truncated(folder: Path) -> Path:
@@ -81,14 +71,14 @@ class TestVideo:
         self, base: Path, make: Callable[[Path], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         path = make(tmp_path)
-        line = refused(capsys, "ask", "--base", base, "--frames", 3, "--video", path, "--question", "what colour ?")
+        line = refused("ask", capsys, "--base", base, "--frames", 3, "--video", path, "--question", "what colour ?")
         assert path.name in line
 
     def test_eval_writes_nothing(self, base: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
         video = data / "clips" / "000000.mp4"
         video.write_bytes(video.read_bytes()[:200])
         out = data.parent / "result"
-        line = refused(capsys, "eval", "--data", data, "--base", base, "--frames", 3, "--out", out)
+        line = refused("eval", capsys, "--data", data, "--base", base, "--frames", 3, "--out", out)
         assert "000000.mp4" in line and not out.exists()
 
 
@@ -124,7 +114,7 @@ class TestSide:
     ) -> None:
         side, video = feature_file(tmp_path, values, times), write_video(tmp_path / "clip.mp4")
         line = refused(
-            capsys, "ask", "--base", base, "--patch", patch, "--video", video, "--question", "what ?",
+            "ask", capsys, "--base", base, "--patch", patch, "--video", video, "--question", "what ?",
             "--side", f"audio={side}",
         )  # fmt: skip
         assert message in line and "side.safetensors" in line
@@ -138,7 +128,7 @@ class TestSide:
         (tmp_path / "sound.wav").write_text("no sound at all")
         video = write_video(tmp_path / "clip.mp4")
         line = refused(
-            capsys, "ask", "--base", base, "--patch", tmp_path / "patch", "--video", video, "--question", "what ?",
+            "ask", capsys, "--base", base, "--patch", tmp_path / "patch", "--video", video, "--question", "what ?",
             "--side", f"audio={tmp_path / 'sound.wav'}",
         )  # fmt: skip
         assert "sound.wav" in line
@@ -167,7 +157,7 @@ class TestSamples:
         path = data / "samples.jsonl"
         first, second = path.read_text().splitlines()
         path.write_text(f"{first}\n{json.dumps(json.loads(second) | change)}\n")
-        line = refused(capsys, "eval", "--data", data, "--base", base, "--out", tmp_path / "result")
+        line = refused("eval", capsys, "--data", data, "--base", base, "--out", tmp_path / "result")
         assert "samples.jsonl:2: " in line and message in line
         assert not (tmp_path / "result").exists()
 
@@ -176,7 +166,7 @@ class TestSamples:
         line = json.loads(path.read_text().splitlines()[0])
         del line["video"]
         path.write_text(json.dumps(line))
-        assert "samples.jsonl:1: field 'video' is missing" in refused(capsys, "eval", "--data", data, "--base", base)
+        assert "samples.jsonl:1: field 'video' is missing" in refused("eval", capsys, "--data", data, "--base", base)
 
 
 class TestPatchesAndBases:
@@ -191,17 +181,18 @@ class TestPatchesAndBases:
         config = json.loads((spoiled / "patch_config.json").read_text())
         (spoiled / "patch_config.json").write_text(json.dumps(config | {"format_version": 99}))
         more = ["--video", data / "clips" / "000000.mp4", "--question", "?"] if command == "ask" else ["--data", data]
-        line = refused(capsys, command, "--base", base, "--patch", spoiled, *more)
+        line = refused(command, capsys, "--base", base, "--patch", spoiled, *more)
         assert "format_version is 99" in line
 
     @pytest.mark.parametrize("command", [["info", "llava-onevison-7b"], ["eval", "--data", "x", "--base", "blindspt"]])
     def test_unknown_bases(self, command: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        name, *arguments = command
         data = write_data(tmp_path / "data", count=1, videos=1)
-        line = refused(capsys, *[data if argument == "x" else argument for argument in command])
+        line = refused(name, capsys, *[data if argument == "x" else argument for argument in arguments])
         assert "did you mean" in line
 
     def test_unknown_patches(self, base: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert "unknown patch 'heer'" in refused(capsys, "eval", "--data", data, "--base", base, "--patch", "heer")
+        assert "unknown patch 'heer'" in refused("eval", capsys, "--data", data, "--base", base, "--patch", "heer")
 
 
 class TestTraining:
@@ -220,7 +211,7 @@ class TestTraining:
     def run(self, config: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
         (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
         before = sorted(tmp_path.rglob("*"))
-        line = refused(capsys, "train", tmp_path / "run.yaml", *options)
+        line = refused("train", capsys, tmp_path / "run.yaml", *options)
         assert sorted(tmp_path.rglob("*")) == before
         return line
 
@@ -261,17 +252,17 @@ class TestTraining:
 
 class TestCommands:
     def test_unknown_command(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert "unknown command 'trane'" in refused(capsys, "trane")
+        assert "unknown command 'trane'" in refused("trane", capsys)
 
     def test_making_into_a_folder_that_is_not_empty(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "thesis.tex").write_text("years of work")
-        line = refused(capsys, "blindspot", "make", "--track", "hear", "--count", 4, "--seed", 1, "--out", tmp_path)
+        line = refused("blindspot", capsys, "make", "--track", "hear", "--count", 4, "--seed", 1, "--out", tmp_path)
         assert "not an empty folder" in line
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
     def test_unknown_track(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         line = refused(
-            capsys, "blindspot", "make", "--track", "heer", "--count", 4, "--seed", 1, "--out", tmp_path / "s"
+            "blindspot", capsys, "make", "--track", "heer", "--count", 4, "--seed", 1, "--out", tmp_path / "s"
         )
         assert "did you mean 'hear'" in line and not (tmp_path / "s").exists()
 
@@ -287,6 +278,6 @@ def test_a_value_out_of_range_inside_a_settings_file(
         f"patch: {{channel: audio, side_dim: 8, side_scale: {scale}}}\n"
         "preprocessing: {frames: 8, encoder: {type: log_mel}}\n"
     )
-    line = refused(capsys, "train", settings, *extra)
+    line = refused("train", capsys, settings, *extra)
     assert ("layers is 0; it must be at least 1" if extra else "side_scale is nan; it must be above 0") in line
     assert not (tmp_path / "out").exists()

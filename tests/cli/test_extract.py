@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pave.data.extract_worker import VIDEO
 from pave.data.store import FeatureStore
 from pave.encoders.log_mel import LogMelEncoder
 from pave.model import PaveModel
+from tests.cli import calls
 from tests.data.test_extract import data  # noqa: F401
 from tests.data.test_store import files
 from tests.tiny import base_folder
@@ -23,16 +25,12 @@ BASE = base_folder("llava_onevision")
 ENCODER = {"type": "log_mel", "mels": 4}
 PATCH = PatchConfig("audio", 16, hidden_dim=16, heads=2)
 
+refused = partial(calls.refused, "extract")
+
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
     assert main(["extract", *map(str, arguments), "--json"]) == 0
     return json.loads(capsys.readouterr().out.splitlines()[-1])
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    assert main(["extract", *map(str, arguments)]) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    return lines[-1]
 
 
 @pytest.fixture
@@ -93,7 +91,8 @@ def test_table_and_strict(capsys: pytest.CaptureFixture[str], tmp_path: Path, da
     printed = capsys.readouterr().out
     assert "done   cached   absent   skipped" in printed and "audio" in printed
     assert f"skipped 1, first {data / 'clips' / 'broken.mp4'}: not a media file" in printed
-    line = refused(capsys, *arguments, "--strict")
+    assert calls.call("extract", *arguments, "--strict") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("pave: 1 files were skipped, first ") and "broken.mp4: not a media file" in line
 
 
