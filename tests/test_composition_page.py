@@ -47,8 +47,8 @@ def test_examples_run(tmp_path: Path) -> None:
         "shape": side_channel(2),
         "films": films,
     }
-    loaded, active, replaced, merged, ragged = blocks()
-    for block in (loaded, active, replaced):
+    loaded, balanced, active, replaced, merged, ragged = blocks()
+    for block in (loaded, balanced, active, replaced):
         for written, place in places.items():
             block = block.replace(f'"{written}"', repr(str(place)))
         if block.startswith("import"):

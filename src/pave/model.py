@@ -21,7 +21,7 @@ from pave.errors import InputError
 from pave.hosted import Hosted
 from pave.lora import LoraSet
 from pave.patches import build
-from pave.patches.compose import Choice, Chosen, Side, check_names, weigh
+from pave.patches.compose import Choice, Chosen, Side, balance, check_names, weigh
 from pave.sharding import awake, tied
 from pave.types import VideoTokens
 
@@ -161,6 +161,17 @@ class PaveModel(Hosted):
     def active_patches(self) -> dict[str, float]:
         """Patches that act where a call does not say, with their weights, in the order of their names."""
         return dict.fromkeys(sorted(self.specs), 1.0) if self._active is None else dict(self._active)
+
+    def balanced(self, names: Sequence[str] | None = None) -> dict[str, float]:
+        """Return weights at which the residuals of several patches are of one size, for :meth:`set_patches`.
+
+        Args:
+            names: The patches; by default the active ones.
+
+        Raises:
+            InputError: If there is no such patch, or its weights do not tell the size of its residual.
+        """
+        return balance(self.patches, self.active_patches if names is None else weigh(names, self.specs))
 
     def load_patch(self, source: str | Path, name: str | None = None, trainable: bool = False) -> str:
         """Load a patch from a shipped name, a folder or a hub id, and return the name it got.

@@ -19,7 +19,7 @@ from pave.evaluation.result import EvalResult
 from pave.evaluation.run import evaluate, run_evaluation
 from pave.model import PaveModel
 from pave.types import Sample
-from tests.tiny import FAMILIES, LORA, base_folder, patched, write_data
+from tests.tiny import FAMILIES, LORA, PATCH, PREPROCESSING, base_folder, patched, write_data
 
 SETTINGS = EvalSettings(batch_size=4, max_new_tokens=4)
 
@@ -61,6 +61,29 @@ def test_store_changes_no_answer_and_spares_the_tower(
     assert json.loads((tmp_path / "out" / "result.json").read_text())["config"]["settings"]["store"] == str(
         tmp_path / "store"
     )
+
+
+def test_balanced_patches_answer_as_with_weights_given_by_hand(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "set", count=5)
+    model = patched("llava_onevision")
+    model.add_patch("depth", replace(PATCH, channel="depth"), None, PREPROCESSING)
+    torch.nn.init.constant_(model.patches["depth"].get_parameter("norm.weight"), 3.0)
+    samples = read_samples(data)
+    weights = model.balanced(["depth", "audio"])
+    assert weights["audio"] > 1.2 and weights["audio"] * weights["depth"] == pytest.approx(1)
+    balanced = evaluate(model, samples, replace(SETTINGS, balance=True))
+    assert balanced.config["settings"]["balance"] is True
+    plain = predictions(evaluate(model, samples, SETTINGS))
+    model.set_patches(weights)
+    assert predictions(balanced) == predictions(evaluate(model, samples, SETTINGS)) != plain
+    with pytest.raises(InputError, match="no patch 'sound'"):
+        model.balanced(["sound"])
+    model.save_patch("audio", tmp_path / "audio")
+    model.save_patch("depth", tmp_path / "depth")
+    patches = (str(tmp_path / "audio"), str(tmp_path / "depth"))
+    result = run_evaluation(EvalConfig((data,), patches=patches, settings=replace(SETTINGS, balance=True)))
+    assert result is not None and predictions(result) == predictions(balanced)
+    assert result.config["model"]["weights"] == pytest.approx(weights)
 
 
 def test_base_only_is_the_base_and_reads_no_channel(tmp_path: Path) -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pave.config import PatchConfig
+from pave.errors import InputError
 from pave.patches import build
-from pave.patches.compose import apply_patches, run_idle
+from pave.patches.compose import apply_patches, balance, run_idle
 from pave.patches.patch import Patch
 from pave.types import SideChannel, VideoTokens
 
 
-def make_patch(channel: str, seed: int) -> Patch:
-    config = PatchConfig(channel, 4, query_dim=6, token_dim=6, hidden_dim=8, heads=2, query="projected")
+def make_patch(channel: str, seed: int, **changes: Any) -> Patch:
+    config = PatchConfig(channel, 4, query_dim=6, token_dim=6, hidden_dim=8, heads=2, query="projected", **changes)
     patch = build(config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -83,3 +90,48 @@ def test_an_idle_patch_gives_each_weight_a_gradient_of_zero() -> None:
     assert zero.item() == 0
     zero.backward()
     assert all(weight.grad is not None and not weight.grad.any() for weight in patch.parameters())
+
+
+def sized(gains: list[float]) -> dict[str, Patch]:
+    """Patches whose residuals have these sizes in every token."""
+    patches = {f"channel_{place}": make_patch(f"channel_{place}", place) for place in range(len(gains))}
+    for patch, gain in zip(patches.values(), gains, strict=True):
+        torch.nn.init.constant_(patch.get_parameter("norm.weight"), gain)
+        torch.nn.init.zeros_(patch.get_parameter("norm.bias"))
+    return patches
+
+
+@given(gains=st.lists(st.floats(0.05, 20), min_size=2, max_size=4))
+def test_balanced_residuals_are_of_one_size(gains: list[float]) -> None:
+    patches = sized(gains)
+    weights = balance(patches, patches)
+    assert math.prod(weights.values()) == pytest.approx(1, rel=1e-5)
+    video = make_video(0)
+    sizes = []
+    for name in patches:
+        alone = apply_patches(patches, {name: [make_side(1)]}, [{name: weights[name]}], [video]).videos[0]
+        sizes.append((alone.tokens - video.tokens).square().mean().sqrt().item())
+    assert sizes == pytest.approx([sizes[0]] * len(sizes), rel=1e-3)
+
+
+def test_a_patch_by_itself_and_one_that_appends_keep_their_weight() -> None:
+    patches = {
+        **sized([0.5, 2.0]),
+        "text": build(PatchConfig("text", 4, token_dim=6, query_dim=6, hidden_dim=8, type="append")),
+    }
+    assert balance(patches, ["channel_0"]) == {"channel_0": 1.0}
+    assert balance(patches, ["channel_1", "text"]) == {"channel_1": 1.0, "text": 1.0}
+    assert balance(patches, patches) == pytest.approx({"channel_0": 2.0, "channel_1": 0.5, "text": 1.0})
+
+
+@pytest.mark.parametrize("gate", ["tanh", "token"])
+def test_a_size_that_weights_do_not_tell_is_not_guessed(gate: str) -> None:
+    patches = {**sized([1.0]), "depth": make_patch("depth", 2, gate=gate)}
+    with pytest.raises(InputError, match="patch 'depth': its weights do not tell"):
+        balance(patches, patches)
+
+
+def test_a_patch_that_adds_nothing_cannot_be_balanced() -> None:
+    patches = sized([1.0, 0.0])
+    with pytest.raises(InputError, match="patch 'channel_1': it is not trained"):
+        balance(patches, patches)

@@ -40,6 +40,7 @@ def run(
     compare: str | None = None,
     probe: bool = False,
     disturb: str | None = None,
+    balance: bool = False,
     json: bool = False,
 ) -> None:
     """Score the answers of a base, with or without patches, on data sets.
@@ -64,6 +65,7 @@ def run(
         compare: Models to compare on the same samples, such as base,lora:FOLDER,patch:FOLDER.
         probe: Ask with the true side channel, and with silenced, moved, swapped and random ones.
         disturb: What is done to the steps of side channels first, such as keep=0.25,late_sec=1.
+        balance: Weight several patches so that what each adds is of one size.
         json: Print the result as one JSON object.
     """
     from pave.data.disturbance import Disturbance
@@ -83,7 +85,13 @@ def run(
         limit=limit,
         precision=precision,
         settings=EvalSettings(
-            batch_size, max_new_tokens, seed, cache_video_tokens=store is None, store=store, disturbance=disturbance
+            batch_size,
+            max_new_tokens,
+            seed,
+            cache_video_tokens=store is None,
+            store=store,
+            disturbance=disturbance,
+            balance=balance,
         ),
         benchmark=name,
         convention=convention,

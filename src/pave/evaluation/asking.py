@@ -41,6 +41,7 @@ class Asker:
         settings: What decides the answers beside them.
         media: What samples' media are read from; ``None`` to read files anew for each question.
         base_only: Ask the base alone.
+        weights: Patches to use, with their weights; ``None`` for the model's active ones.
     """
 
     model: PaveModel
@@ -49,6 +50,7 @@ class Asker:
     settings: EvalSettings
     media: Media | None = None
     base_only: bool = False
+    weights: Mapping[str, float] | None = None
 
     @property
     def channels(self) -> list[str]:
@@ -130,7 +132,8 @@ def _answers(asker: Asker, dataset: SampleDataset, indices: range, collate: Coll
     features = [dataset[index] for index in indices]
     batch = _moved(collate(features), asker.model.device)
     with asker.model.base_only() if asker.base_only else nullcontext():
-        ids = asker.model.generate(**batch, max_new_tokens=asker.settings.max_new_tokens, do_sample=False, num_beams=1)
+        decoding = {"max_new_tokens": asker.settings.max_new_tokens, "do_sample": False, "num_beams": 1}
+        ids = asker.model.generate(**batch, **decoding, patches=asker.weights)
     assert isinstance(ids, torch.Tensor)
     texts = asker.processor.decode(ids, batch["input_ids"].shape[1])
     return [

@@ -26,6 +26,8 @@ class EvalSettings:
         store: Folder of a feature store that video tokens and side channels are read from, and what is missing is
             added to; ``None`` to compute them.
         disturbance: What is done to the steps of every side channel before a patch reads them.
+        balance: Whether several patches are weighted so that their residuals are of one size
+            (:meth:`pave.PaveModel.balanced`); otherwise each acts as the model says.
 
     Raises:
         InputError: On a value out of range.
@@ -38,6 +40,7 @@ class EvalSettings:
     cache_limit_gb: float = 16.0
     store: Path | None = None
     disturbance: Disturbance = field(default_factory=Disturbance)
+    balance: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_new_tokens", "cache_limit_gb"):

@@ -40,6 +40,7 @@ def facts_of(asker: Asker, config: EvalConfig, samples: Sequence[Sample]) -> dic
             "patches": [
                 {"source": patch, "fingerprint": fingerprint(locate_patch(patch))} for patch in config.patches
             ],
+            "weights": dict(model.active_patches if asker.weights is None else asker.weights),
         },
         "data_sha256": [data_hash(path) for path in config.data],
         "samples": len(samples),

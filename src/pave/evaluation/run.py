@@ -180,7 +180,7 @@ def asker_for(
         base_only: Ask the base alone; no side channel is read then.
 
     Raises:
-        InputError: If encoders or store cannot be used.
+        InputError: If encoders or store cannot be used, or patches cannot be balanced.
     """
     store = None if settings.store is None else open_store(settings.store, model)
     reader = SideReader({}) if base_only else reader or SideReader.from_model(model)
@@ -190,7 +190,8 @@ def asker_for(
     media = None
     if settings.cache_video_tokens or videos is not None:
         media = MediaWindow(model, processor, reader, settings.cache_limit_gb, videos)
-    return Asker(model, processor, reader, settings, media, base_only)
+    weights = model.balanced() if settings.balance and not base_only else None
+    return Asker(model, processor, reader, settings, media, base_only, weights)
 
 
 def evaluate(

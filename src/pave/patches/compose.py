@@ -80,6 +80,37 @@ def weigh(chosen: Chosen, known: Iterable[str]) -> dict[str, float]:
     return {name: float(weights[name]) for name in sorted(weights) if weights[name] != 0}
 
 
+def balance(patches: Mapping[str, Patch], names: Iterable[str]) -> dict[str, float]:
+    """Return the weights at which residuals of patches that were trained apart are of one size.
+
+    How large a residual becomes differs from one training to the next, and where two are summed, the larger drowns the
+    smaller. The product of the weights of n patches is 1. A patch without a residual has the weight 1.
+
+    Args:
+        patches: The patches, by name.
+        names: Those that are to act together.
+
+    Raises:
+        InputError: If the weights of one do not tell the size of its residual, or it is 0.
+    """
+    weights = dict.fromkeys(sorted(names), 1.0)
+    adding = {name: patch for name, patch in patches.items() if name in weights and isinstance(patch, ResidualPatch)}
+    if len(adding) < 2:
+        return weights
+    sizes = {name: _size(name, patch) for name, patch in adding.items()}
+    middle = math.exp(math.fsum(map(math.log, sizes.values())) / len(sizes))
+    return {**weights, **{name: middle / size for name, size in sizes.items()}}
+
+
+def _size(name: str, patch: ResidualPatch) -> float:
+    size = patch.residual_size
+    if size is None:
+        raise InputError(f"patch {name!r}: its weights do not tell how large its residual is; choose weights yourself")
+    if size == 0:
+        raise InputError(f"patch {name!r}: it is not trained and adds nothing; leave it out")
+    return size
+
+
 def choose(choice: Choice, default: Mapping[str, float], known: Iterable[str], rows: int) -> list[dict[str, float]]:
     """Return the patches chosen for each of ``rows`` samples, with their weights, in the order of their names.
 

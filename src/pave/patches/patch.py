@@ -116,6 +116,11 @@ class ResidualPatch(Patch):
         Arguments and errors are those of :meth:`forward`.
         """
 
+    @property
+    def residual_size(self) -> float | None:
+        """How much its residuals vary from token to token, of order 1; ``None`` where its weights do not tell."""
+        return None
+
 
 class Output(nn.Module):
     """Two linear layers with a GELU between them, from the patch's width to the language model's."""
@@ -211,6 +216,11 @@ class CrossAttentionPatch(ResidualPatch):
         videos = check_batch(self.config, queries, sides, query_times_sec, query_grids)
         with torch.no_grad():
             return [self._attention_map(video) for video in videos]
+
+    @property
+    def residual_size(self) -> float | None:
+        """See :attr:`ResidualPatch.residual_size`: the root mean square of the final norm's gain."""
+        return self.norm.weight.detach().float().square().mean().sqrt().item() if self.config.gate == "norm" else None
 
     def flops(self, video_steps: int, video_tokens: int, side_steps: int, side_tokens: int) -> int:
         """See :meth:`Patch.flops`."""

@@ -14,6 +14,7 @@ MODELS = {
     "base": "base as it is",
     **{track: f"patch `{track}`" for track in TRACKS},
     "pair": "patches `hear` and `views`, trained apart",
+    "balanced": "the same two, residuals of one size",
     "apart": "all four patches, trained apart",
     "joint": "all four patches, trained together",
 }
@@ -60,17 +61,17 @@ def _joint(study: Study, rows: Mapping[str, Row]) -> Iterator[str]:
 
 
 def _both(study: Study, rows: Mapping[str, Row]) -> Iterator[str]:
-    pair = rows["pair"]
-    if (score := pair.score("both")) is not None:
-        yield (
-            f"Trained apart, together they answer {percent(score)} of `both` ({pointer(study, pair)}); that it is "
-            f"{100 * BOTH:.0f} % or more {holds(score.value >= BOTH)}."
-        )
-    for name in ("hear", "views"):
-        if (gain := pair.difference(rows[name], "both")) is not None:
+    for name, how in (("pair", "as they are"), ("balanced", "with residuals of one size")):
+        if (score := rows[name].score("both")) is not None:
             yield (
-                f"That is {points(gain)} against patch `{name}` by itself ({pointer(study, pair)}, "
-                f"{pointer(study, rows[name])}): {compared(gain)}."
+                f"Trained apart, together they answer {percent(score)} of `both` {how} "
+                f"({pointer(study, rows[name])}); that it is {100 * BOTH:.0f} % or more {holds(score.value >= BOTH)}."
+            )
+    for name in ("pair", "hear", "views"):
+        if (gain := rows["balanced"].difference(rows[name], "both")) is not None:
+            yield (
+                f"Residuals of one size: {points(gain)} on `both` against {MODELS[name]} "
+                f"({pointer(study, rows['balanced'])}, {pointer(study, rows[name])}): {compared(gain)}."
             )
 
 
