@@ -119,6 +119,19 @@ def test_a_training_goes_on_where_it_was_killed(folder: Path, places: Places, tm
     assert not [what for what, _, _ in told if what == "training"]
 
 
+def test_a_run_whose_training_has_changed_is_asked_anew(tiny: Plan, places: Places, tmp_path: Path) -> None:
+    perform(tiny.runs[-1], {}, places, Results(tmp_path / "before"), _silent)
+    content = plan()
+    content["quick"]["overrides"]["patch_lr"] = 0.01
+    run = read_plan(write_plan(tmp_path, content), quick=True).runs[-1]
+    assert run.name == tiny.runs[-1].name
+
+    perform(run, {}, places, Results(tmp_path / "after"), _silent)
+
+    found = Results(tmp_path / "after").find(run)
+    assert found is not None and found["train"]["patch_lr"] == 0.01
+
+
 def test_the_patches_of_other_runs_act_together(tiny: Plan, places: Places, results: Results, tmp_path: Path) -> None:
     content = plan()
     pair = [{"set": "hear", "patches": ["lora-0", "default-0"], "without": ["audio"]}]

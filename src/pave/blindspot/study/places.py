@@ -72,10 +72,10 @@ class Places:
     def answers(self, run: Run, evaluation: Evaluation, patches: list[Path]) -> Path:
         """Return the folder of a model's answers to an evaluation."""
         decided = {
+            **evaluation.identity(),
             "base": run.base,
             "frames": run.frames,
             "patches": [str(patch.relative_to(self.work)) for patch in patches],
-            **evaluation.identity(),
         }
         return self.work / "answers" / f"{run.name}-{evaluation.name}-{short_hash(decided)}"
 
