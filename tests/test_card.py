@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from pave.card import render_card, write_probe_section
-from pave.config import BaseRecord, PatchConfig, PatchSpec, Preprocessing
+from pave.card import CONFIGURATION, render_card, write_probe_section
+from pave.config import BaseRecord, LoraSpec, PatchConfig, PatchSpec, Preprocessing, from_dict
+from pave.training.config import Source, TrainConfig
+from pave.training.facts import configuration_of
 
 HEADING = "## Licence of the encoder's weights"
 
@@ -30,6 +33,18 @@ def test_licences_of_published_weights(encoder: str, says: str) -> None:
 @pytest.mark.parametrize("encoder", [None, {"type": "log_mel"}, {"type": "an encoder that is not installed"}, {}])
 def test_nothing_is_said_where_nothing_binds(encoder: dict[str, Any] | None) -> None:
     assert HEADING not in card(encoder)
+
+
+def test_the_configuration_of_its_training_can_be_used_again() -> None:
+    config = TrainConfig(
+        "some/base", Path("out"), (Source(Path("data/train"), from_step=0),), Preprocessing(8), lora=LoraSpec()
+    )
+    base = BaseRecord("some/base", "llava_onevision", 32, 16)
+    made = {"steps": 3, CONFIGURATION: configuration_of(config)}
+    text = render_card(PatchSpec(base, None, LoraSpec(), training=made), None)
+    assert "| steps | `3` |" in text
+    block = text.split("## How it was made")[1].split("```yaml\n")[1].split("```")[0]
+    assert from_dict(TrainConfig, yaml.safe_load(block)) == config
 
 
 def test_what_a_probe_found_takes_the_place_of_an_earlier_finding(tmp_path: Path) -> None:

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from pave import encoders
 from pave.config import PatchSpec, Preprocessing, to_dict
 from pave.files import write_whole
 
 CARD_FILE = "README.md"
+CONFIGURATION = "configuration"
+"""Where the facts about a training hold its configuration."""
 PROBE_TITLE = "## Does it use its channel?"
 
 
@@ -38,7 +42,7 @@ def render_card(spec: PatchSpec, preprocessing: Preprocessing | None) -> str:
     """Return the card as Markdown, with the front matter that model hubs read."""
     parts = [_front_matter(spec), _claim(spec), _licence(preprocessing), _use(spec), _settings(spec, preprocessing)]
     if spec.training:
-        parts.append(f"## How it was made\n\n{_table(spec.training)}")
+        parts.append(_making(spec.training))
     return "\n".join(part for part in parts if part)
 
 
@@ -88,6 +92,15 @@ def _settings(spec: PatchSpec, preprocessing: Preprocessing | None) -> str:
         if config is not None:
             values = {key: value for key, value in to_dict(config).items() if key != "format_version"}
             text += f"### {title}\n\n{_table(values)}\n"
+    return text
+
+
+def _making(training: Mapping[str, Any]) -> str:
+    """Return what is known of the training, with its configuration as a file that ``pave train`` reads."""
+    text = f"## How it was made\n\n{_table({key: value for key, value in training.items() if key != CONFIGURATION})}"
+    if CONFIGURATION in training:
+        settings = yaml.safe_dump(training[CONFIGURATION], sort_keys=False, allow_unicode=True)
+        text += f"\n```yaml\n{settings}```\n"
     return text
 
 

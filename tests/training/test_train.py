@@ -92,7 +92,7 @@ def test_folder_holds_the_patch_and_its_facts(tmp_path: Path) -> None:
     assert read_preprocessing(config.out) == PREPROCESSING
     assert spec.patch is not None and spec.patch.channel == "audio" and spec.lora == LORA
     facts = spec.training
-    assert facts["steps"] == 3 and facts["seed"] == 0 and facts["samples_a_step"] == 2
+    assert facts["steps"] == 3 and facts["configuration"]["seed"] == 0 and facts["samples_a_step"] == 2
     assert facts["data"][0]["samples"] == 5 and len(facts["data"][0]["sha256"]) == 64
     assert facts["loss_first"] > 0 and "torch" in facts["versions"]
     loaded = PaveModel.from_pretrained(config.out)
@@ -274,7 +274,7 @@ def test_training_goes_on_from_a_patch(tmp_path: Path, monkeypatch: pytest.Monke
     train(more)
     spec = read_spec(more.out)
     assert (spec.patch, spec.lora) == (read_spec(config.out).patch, LORA)
-    assert spec.training["start"] == str(config.out)
+    assert spec.training["configuration"]["start"] == str(config.out)
     assert spec.training["loss_first"] < first["loss_first"] / 2
     assert not torch.equal(
         PaveModel.from_pretrained(more.out).patches["audio"].state_dict()["norm.weight"], weights["norm.weight"]

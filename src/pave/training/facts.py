@@ -8,8 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pave.config import to_dict
 from pave.data.jsonl import SAMPLES_FILE
 from pave.model import PaveModel
+from pave.training.config import TrainConfig
 from pave.training.trainer import trained_weights
 
 PACKAGES = ("pave", "torch", "transformers", "peft", "accelerate", "av", "numpy")
@@ -24,6 +26,12 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def configuration_of(config: TrainConfig) -> dict[str, Any]:
+    """Return a training's configuration in plain JSON types, as ``pave train`` reads it, without the feature store."""
+    stamps = ("format_version", "library_version", "store")
+    return {name: value for name, value in to_dict(config).items() if name not in stamps}
 
 
 def data_hash(path: Path) -> str:

@@ -11,11 +11,12 @@ from typing import Any, Literal
 from accelerate import PartialState
 from transformers import TrainerCallback
 
+from pave.card import CONFIGURATION
 from pave.data.side import SideReader
 from pave.errors import InputError
 from pave.training.build import build_run, samples_a_step, with_start
 from pave.training.config import TrainConfig
-from pave.training.facts import data_hash, loss_curve, trained_sizes, versions
+from pave.training.facts import configuration_of, data_hash, loss_curve, trained_sizes, versions
 from pave.training.run import Run
 
 
@@ -106,21 +107,14 @@ def _facts(
         "steps": steps,
         "samples_a_step": samples_a_step(config),
         "data": [
-            {"path": str(source.path), "samples": count, "weight": source.weight, "sha256": data_hash(source.path)}
+            {"path": str(source.path), "samples": count, "sha256": data_hash(source.path)}
             for source, count in zip(config.data, used, strict=True)
         ],
-        "learning_rates": {
-            "patch": config.patch_lr,
-            "norm": config.norm_lr or config.patch_lr,
-            "lora": config.lora_lr,
-        },
-        "seed": config.seed,
-        "precision": config.precision,
-        **({"start": config.start} if config.start is not None else {}),
         **({"trained_together": list(config.patches)} if config.patches is not None else {}),
         "loss_first": curve[0][1],
         "loss_last": curve[-1][1],
         "versions": versions(),
         # Without a cache not every file was read, or in other processes.
         **({"files_without_channel": silent} if config.cache_video_tokens else {}),
+        CONFIGURATION: configuration_of(config),
     }
