@@ -17,6 +17,7 @@ MODELS = {
     "balanced": "the same two, residuals of one size",
     "apart": "all four patches, trained apart",
     "joint": "all four patches, trained together",
+    "joint_every": "the same, every channel at once",
 }
 
 
@@ -24,8 +25,9 @@ def section(study: Study) -> Iterator[str]:
     """Yield the paragraphs of several channels."""
     yield "## Several channels on one base"
     yield (
-        "Every model is asked about every track, with every channel that its patches read. `both` asks which of the "
-        "things behind a wall made a sound: it takes another camera and the sound."
+        "Every model is asked about every track, with every channel that its patches read; the one that was trained "
+        "on all tracks with the channel of the track, as in its training, and then with every channel. `both` asks "
+        "which of the things behind a wall made a sound: it takes another camera and the sound."
     )
     rows = rows_of(study)
     lines = [[target(study, row, MODELS[name]), *_cells(row)] for name, row in rows.items()]
