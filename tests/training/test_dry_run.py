@@ -14,14 +14,15 @@ import torch
 from accelerate.utils import convert_to_fp32
 from transformers import AutoModelForImageTextToText
 
-from pave.config import BaseRecord, LoraSpec, PatchConfig
+from pave.bases.sizes import configuration_of
+from pave.config import BaseRecord, LoraSpec, PatchConfig, Preprocessing
 from pave.cost import meta_model
 from pave.cost.training import CHECKPOINTING, count_step
 from pave.data.processor import PaveProcessor
 from pave.errors import InputError
 from pave.media.video import Frames
 from pave.model import PaveModel
-from pave.training.config import Source
+from pave.training.config import PatchTask, Source, TrainConfig
 from pave.training.dry_run import dry_run, rehearse
 from pave.training.dry_run_base import stand_in_processor, tiny_config
 from pave.training.peak import measured_peak
@@ -158,6 +159,41 @@ def test_stand_ins_need_neither_base_nor_data(tmp_path: Path, monkeypatch: pytes
         rehearse(absent)
     with pytest.raises(InputError, match="family 'gemma4' has no tiny stand-in"):
         rehearse(replace(absent, base="google/gemma-4-E2B-it"), tiny=True)
+
+
+def several(folder: Path) -> TrainConfig:
+    """A run of two patches that are trained together."""
+    tasks = {
+        "hear": PatchTask(PatchConfig("audio", 256, hidden_dim=64), {"type": "log_mel"}),
+        "shape": PatchTask(PatchConfig("depth", 40, hidden_dim=64), {"type": "depth", "frames": 4, "grid": (2, 2)}),
+    }
+    return replace(
+        make_config(folder),
+        base="llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+        preprocessing=Preprocessing(frames=4),
+        patch=None,
+        patches=tasks,
+        lora=LORA,
+    )
+
+
+def test_stand_ins_for_several_patches(tmp_path: Path) -> None:
+    found = rehearse(several(tmp_path), tiny=True)
+    assert len(found.losses) == 2 and all(loss > 0 for loss in found.losses)
+    assert {name: len(entries) for name, entries in found.batch["side"].items()} == {"audio": 2, "depth": 2}
+    assert all(entry is not None for entries in found.batch["side"].values() for entry in entries)
+
+
+@pytest.mark.slow
+def test_several_patches_are_counted_with_the_lora_that_they_share(tmp_path: Path) -> None:
+    config = several(tmp_path)
+    found = dry_run(config, tiny=True, flops_per_sec=1e12)
+    assert found.counted.total == pytest.approx(found.rehearsal.measured, rel=0.15)
+    model = meta_model(configuration_of(config.base))
+    with torch.device("meta"):
+        for name, task in config.readers.items():
+            model.add_patch(name, task.patch, LORA if name == "hear" else None)
+    assert found.kept.trained == 4 * sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
 
 
 def write_config(folder: Path) -> Path:

@@ -193,6 +193,15 @@ class TrainConfig:
         }
 
     @property
+    def readers(self) -> dict[str, PatchTask]:
+        """The patches that read a channel, each with its encoder, by their names on the model."""
+        return {
+            name: PatchTask(patch, preprocessing.encoder)
+            for name, (patch, preprocessing) in self.parts.items()
+            if patch is not None and preprocessing.encoder is not None
+        }
+
+    @property
     def channels(self) -> list[str]:
         """Channels that its patches read."""
         return [patch.channel for patch, _ in self.parts.values() if patch is not None]

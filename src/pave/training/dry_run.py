@@ -21,7 +21,7 @@ from pave.errors import InputError
 from pave.model import PaveModel
 from pave.training.build import DTYPES, build_run, count_steps, with_start
 from pave.training.clock import Clock
-from pave.training.config import Source, TrainConfig
+from pave.training.config import PatchTask, Source, TrainConfig
 from pave.training.dry_run_base import save_tiny_base, stand_in_processor, tiny_config
 from pave.training.dry_run_media import BY_TOWER, make_batch, runs_on_films, write_data
 from pave.training.facts import loss_curve
@@ -128,8 +128,6 @@ def dry_run(config: TrainConfig, tiny: bool = False, flops_per_sec: float | None
         InputError: If anything in the configuration or the data cannot be used, or the family has no stand-in.
     """
     config = with_start(config)
-    if tiny and config.patches is not None:
-        raise InputError("train: a tiny dry run has one patch; leave 'tiny' out, or try each of 'patches' as 'patch'")
     rehearsal = rehearse(config, tiny)
     batch = rehearsal.batch
     if tiny:
@@ -186,26 +184,34 @@ def stood_in(config: TrainConfig, model_type: str, folder: Path) -> TrainConfig:
         InputError: If the family has no stand-in, or nothing is known of the encoder's steps.
     """
     base = save_tiny_base(model_type, folder / "base", config.seed)
-    encoder, patch = config.preprocessing.encoder, config.patch
-    data = write_data(folder / "data", patch, encoder, config.seed)
-    if patch is not None and encoder is not None:
-        patch = replace(patch, query_dim=0, token_dim=0)
-        if not runs_on_films(encoder):
-            encoder = {"type": "precomputed", "width": patch.side_dim}
-        elif encoder["type"] in BY_TOWER:
-            width = tiny_config(model_type).vision_config.hidden_size + encoder.get("identity", 0)
-            patch = replace(patch, side_dim=width)
-    return replace(
+    data = write_data(folder / "data", list(config.readers.values()), config.seed)
+    tasks = {name: _stood_in_task(task, model_type) for name, task in config.readers.items()}
+    config = replace(
         config,
         base=str(base),
         revision=None,
         start=None,
         data=(Source(data),),
-        patch=patch,
-        preprocessing=replace(config.preprocessing, encoder=encoder),
         batch_size=min(_TINY_BATCH, config.batch_size),
         workers=0,
     )
+    if config.patches is not None:
+        return replace(config, patches=tasks)
+    if not tasks:
+        return config
+    (task,) = tasks.values()
+    return replace(config, patch=task.patch, preprocessing=replace(config.preprocessing, encoder=task.encoder))
+
+
+def _stood_in_task(task: PatchTask, model_type: str) -> PatchTask:
+    """Return a patch as wide as a tiny base, with an encoder that runs on made-up media, or reads made-up features."""
+    encoder, patch = task.encoder, replace(task.patch, query_dim=0, token_dim=0)
+    if not runs_on_films(encoder):
+        encoder = {"type": "precomputed", "width": patch.side_dim}
+    elif encoder["type"] in BY_TOWER:
+        width = tiny_config(model_type).vision_config.hidden_size + encoder.get("identity", 0)
+        patch = replace(patch, side_dim=width)
+    return PatchTask(patch, encoder)
 
 
 def machine_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) -> float:
@@ -233,7 +239,8 @@ def rehearse(config: TrainConfig, tiny: bool = False) -> Rehearsal:
         size = configuration_of(config.base) if tiny else None
         run = shortened(config)
         if size is not None:
-            check_side_width(config, size)
+            for task in config.readers.values():
+                check_side_width(config.base, task, size)
             run = stood_in(run, size.model_type, folder)
         built = build_run(replace(run, out=folder / "out"), folder / "run")
         trainer, model = built.trainer, built.trainer.model
@@ -259,7 +266,7 @@ def rehearse(config: TrainConfig, tiny: bool = False) -> Rehearsal:
 def _batch_of_real_size(config: TrainConfig, size: PretrainedConfig) -> dict[str, Any]:
     model, prepared = _without_weights(size, config), config.preprocessing
     processor = PaveProcessor(stand_in_processor(size), model.family, model.layout, prepared.frames, prepared.preset)
-    return make_batch(processor, config.patch, prepared.encoder, config.batch_size)
+    return make_batch(processor, list(config.readers.values()), config.batch_size)
 
 
 def _count(
@@ -271,20 +278,25 @@ def _count(
     return count_step(model, batch, DTYPES[config.precision], again, accumulates, on_accelerator)
 
 
-def check_side_width(config: TrainConfig, size: PretrainedConfig) -> None:
+def check_side_width(base: str, task: PatchTask, size: PretrainedConfig) -> None:
     """Check that a patch that reads through the base's own tower has the width of that tower.
+
+    Args:
+        base: Name of the base.
+        task: The patch and its encoder.
+        size: Configuration of the base.
 
     Raises:
         InputError: If it has another.
     """
-    patch, encoder = config.patch, config.preprocessing.encoder
-    if patch is None or encoder is None or encoder.get("type") not in BY_TOWER or encoder.get("model") is not None:
+    patch, encoder = task.patch, task.encoder
+    if encoder.get("type") not in BY_TOWER or encoder.get("model") is not None:
         return
     width = family_of(size).vision_dim + encoder.get("identity", 0)
     if width != patch.side_dim:
         raise InputError(
-            f"train: patch.side_dim is {patch.side_dim}, but the tower of {config.base} makes features of width "
-            f"{width}; write side_dim: {width}"
+            f"train: the patch of channel {patch.channel!r} has side_dim {patch.side_dim}, but the tower of {base} "
+            f"makes features of width {width}; write side_dim: {width}"
         )
 
 
@@ -292,7 +304,10 @@ def _without_weights(size: PretrainedConfig, config: TrainConfig) -> PaveModel:
     """The model of a run on the meta device."""
     model = meta_model(size, config.base)
     model.base.to(DTYPES[config.precision])
+    lora = config.lora
+    if config.patches is not None and lora is not None:
+        lora = replace(lora, shared="together")
     with torch.device("meta"):
         for name, (patch, _) in config.parts.items():
-            model.add_patch(name, patch, config.lora)
+            model.add_patch(name, patch, lora)
     return model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from pave.config import PatchConfig, from_dict
+from pave.config import from_dict
 from pave.cost.patch import side_steps
 from pave.data.jsonl import SAMPLES_FILE
 from pave.data.processor import PaveProcessor
@@ -21,6 +21,7 @@ from pave.encoders import registry
 from pave.encoders.languagebind import CLIP_FRAMES, count_clips
 from pave.errors import InputError
 from pave.media.video import Frames
+from pave.training.config import PatchTask
 from pave.types import SideChannel
 
 FILM_SEC = 60.0
@@ -84,13 +85,12 @@ _SHAPES: dict[str, Callable[[Any, float, tuple[int, int] | None], tuple[int, int
 }
 
 
-def write_data(folder: Path, patch: PatchConfig | None, encoder: dict[str, Any] | None, seed: int) -> Path:
+def write_data(folder: Path, tasks: Sequence[PatchTask], seed: int) -> Path:
     """Write a data set of a few questions about films that show and sound like nothing, and return its folder.
 
     Args:
         folder: Where to.
-        patch: What is trained on it.
-        encoder: The encoder of its channel, if any.
+        tasks: The patches that are trained on it, with their encoders.
         seed: Of what is made up.
     """
     folder.mkdir(parents=True)
@@ -98,22 +98,20 @@ def write_data(folder: Path, patch: PatchConfig | None, encoder: dict[str, Any] 
     lines = []
     for index in range(_FILMS):
         film = write_film(folder / f"film{index}.mp4", rng)
-        side = {}
-        if patch is not None and encoder is not None:
-            side = {patch.channel: _side_file(film, patch, encoder, rng).name}
+        side = {task.patch.channel: _side_file(film, task, rng).name for task in tasks}
         messages = [{"role": "user", "content": _QUESTION}, {"role": "assistant", "content": _ANSWER}]
         lines.append(json.dumps({"id": f"{index}", "video": film.name, "side": side, "messages": messages}) + "\n")
     (folder / SAMPLES_FILE).write_text("".join(lines), encoding="utf-8")
     return folder
 
 
-def _side_file(film: Path, patch: PatchConfig, encoder: dict[str, Any], rng: np.random.Generator) -> Path:
-    if runs_on_films(encoder):
-        return write_film(film.with_suffix(".view.mp4"), rng) if encoder["type"] == "views" else film
-    steps, tokens = side_shape(encoder, _TINY_SEC, None)
-    values = torch.from_numpy(rng.standard_normal((steps, tokens, patch.side_dim), dtype=np.float32))
+def _side_file(film: Path, task: PatchTask, rng: np.random.Generator) -> Path:
+    if runs_on_films(task.encoder):
+        return write_film(film.with_suffix(".view.mp4"), rng) if task.encoder["type"] == "views" else film
+    steps, tokens = side_shape(task.encoder, _TINY_SEC, None)
+    values = torch.from_numpy(rng.standard_normal((steps, tokens, task.patch.side_dim), dtype=np.float32))
     times_sec = (torch.arange(steps, dtype=torch.float64) + 0.5) * (_TINY_SEC / steps)
-    path = film.with_suffix(".safetensors")
+    path = film.with_suffix(f".{task.patch.channel}.safetensors")
     save_file({"values": values, "times_sec": times_sec}, path)
     return path
 
@@ -137,9 +135,7 @@ def write_film(path: Path, rng: np.random.Generator) -> Path:
     return path
 
 
-def make_batch(
-    processor: PaveProcessor, patch: PatchConfig | None, encoder: dict[str, Any] | None, rows: int
-) -> dict[str, Any]:
+def make_batch(processor: PaveProcessor, tasks: Sequence[PatchTask], rows: int) -> dict[str, Any]:
     """Return a batch of one question, asked ``rows`` times, about a grey film of :data:`FILM_SEC` in its full size.
 
     Raises:
@@ -151,9 +147,9 @@ def make_batch(
     messages = [{"role": "user", "content": _QUESTION}, {"role": "assistant", "content": _ANSWER}]
     turns = processor.tokenise(messages, True, answer=True)
     side: dict[str, SideChannel | None] = {}
-    if patch is not None and encoder is not None:
+    for task in tasks:
         ((_, grid),) = processor.family.shapes(video.inputs)
-        steps, tokens = side_shape(encoder, FILM_SEC, grid)
+        steps, tokens = side_shape(task.encoder, FILM_SEC, grid)
         times_sec = (torch.arange(steps, dtype=torch.float64) + 0.5) * (FILM_SEC / steps)
-        side[patch.channel] = SideChannel(torch.zeros(steps, tokens, patch.side_dim), times_sec)
+        side[task.patch.channel] = SideChannel(torch.zeros(steps, tokens, task.patch.side_dim), times_sec)
     return processor.collator("right", tuple(side))([processor.features(turns, video, side)] * rows)
