@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -30,21 +31,15 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 the work failed, 2 the input is wrong."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_usage())
-        return 0
-    if arguments[0] == "--version":
-        from pave import __version__
-
-        print(__version__)
-        return 0
-    name, *rest = arguments
     try:
-        if name not in COMMANDS:
-            raise InputError(f"unknown command {name!r}; choose from {', '.join(COMMANDS)}{nearest(name, COMMANDS)}")
-        run: Callable[[list[str]], None] = importlib.import_module(f"pave.cli.{name}").main
-        run(rest)
+        try:
+            _run(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads, such as head, has seen enough; what is still to be written when Python ends would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except InputError as error:
         print(f"pave: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -54,6 +49,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def _run(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return
+    if arguments[0] == "--version":
+        from pave import __version__
+
+        print(__version__)
+        return
+    name, *rest = arguments
+    if name not in COMMANDS:
+        raise InputError(f"unknown command {name!r}; choose from {', '.join(COMMANDS)}{nearest(name, COMMANDS)}")
+    run: Callable[[list[str]], None] = importlib.import_module(f"pave.cli.{name}").main
+    run(rest)
 
 
 def print_json(result: dict[str, Any]) -> None:
