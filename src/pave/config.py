@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import types
@@ -258,12 +259,18 @@ def from_dict(cls: type[Config], data: dict[str, Any], where: str = "") -> Confi
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         if required and name not in data:
             raise InputError(f"{place}{_title(cls)} lacks {name!r}")
-    hints = typing.get_type_hints(cls)
+    hints = _type_hints(cls)  # type: ignore[arg-type]
     values = {key: _convert(value, hints[key], f"{place}{_title(cls)}.{key}") for key, value in data.items()}
     try:
         return cls(**values)
     except InputError as error:
         raise InputError(f"{place}{error}") from None
+
+
+@functools.cache
+def _type_hints(cls: type) -> dict[str, Any]:
+    """Return the types of a dataclass's fields; once, since a recording asks with each of its frames."""
+    return typing.get_type_hints(cls)
 
 
 def _title(cls: type) -> str:
