@@ -130,6 +130,19 @@ def test_measured_seconds_come_with_their_ratios_within_a_round(plans: Path, tmp
     assert "| merged | answer, 16 tokens | 2000.0 ms | 2200.0 ms | 1.000 (1.000 to 1.050) | 3 |" in page
 
 
+def test_seconds_of_a_step_are_those_of_the_benchmark(plans: Path, tmp_path: Path) -> None:
+    found = {"median_sec": {"lora": 0.2, "append": 2.5, "default": 0.25}, "ratio": {"append": 12.6, "default": 1.24}}
+    measured = {"device": "cpu", "threads": 2, "samples": 64, "rounds": 9, "tracks": {"depth": found}}
+    write_whole(plans / "results" / "steps.json", json.dumps(measured))
+    write_page(plans, tmp_path / "study.md")
+    (plans / "results" / "steps.json").unlink()
+    page = (tmp_path / "study.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if '<a id="main-depth-' in line]
+
+    assert "on the CPU, 2 threads, medians of 9 rounds" in page
+    assert [cells[-2] for cells in rows] == ["–", "0.200", "2.500 (12.60)", "–", "0.250 (1.24)"]
+
+
 def test_seconds_that_cannot_be_read_are_named(plans: Path, tmp_path: Path) -> None:
     write_whole(plans / "results" / "overhead.json", '{"device": "cpu", ')
     with pytest.raises(InputError, match=r"overhead\.json: not valid JSON"):

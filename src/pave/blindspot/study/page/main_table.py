@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from pave.blindspot.study.page.markdown import NONE, number, percent, pointer, points, seeds, signed, table, target
+from pave.blindspot.study.page.markdown import (
+    NONE,
+    number,
+    percent,
+    pointer,
+    points,
+    seeds,
+    signed,
+    table,
+    target,
+)
 from pave.blindspot.study.page.verdicts import GAIN, compared, holds, is_no_worse
 from pave.blindspot.study.rows import Row, Study
 
@@ -17,31 +28,57 @@ METHODS = {
     "default": "this project's patch + LoRA",
 }
 HEADS = ("", "accuracy", "chance", "`see`", "weights", "MFLOPs an answer", "encoder's", "tokens", "s a step", "seeds")
+STEPS_FILE = "steps.json"
 
 
-def section(study: Study) -> Iterator[str]:
-    """Yield the paragraphs of the main table."""
+def section(study: Study, measured: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield the paragraphs of the main table.
+
+    Args:
+        study: The results.
+        measured: Content of the result file of ``benchmarks/steps.py``; ``None`` where there is none.
+    """
     yield "## Does a patch beat the alternatives?"
     yield (
         "Accuracy with its 95 % interval on the questions of a track, beside the chance of the best guess without the "
         "channel, and on those of the control `see`, which the frames answer; weights that are trained; operations of "
         "one answer from files to text, those of the channel's encoder among them; tokens that the language model "
-        "reads; median seconds of a training step."
+        f"reads; {_how_steps_were_measured(measured)}"
     )
     for track in TRACKS:
         rows = {method: study.find(track=track, method=method) for method in METHODS}
         yield f"### `{track}`"
-        yield table(HEADS, [_line(study, row, track, METHODS[method]) for method, row in rows.items()])
+        yield table(HEADS, [_line(study, row, track, method, measured) for method, row in rows.items()])
         said = list(_verdicts(study, rows, track))
         if said:
             yield "\n".join(f"- {sentence}" for sentence in said)
 
 
-def _line(study: Study, row: Row, track: str, text: str) -> list[str]:
+def _how_steps_were_measured(measured: Mapping[str, Any] | None) -> str:
+    if measured is None:
+        command = f"python benchmarks/steps.py --out studies/results/{STEPS_FILE}"
+        return f"seconds of a training step, which were not measured (`{command}`)."
+    device = "the CPU" if measured["device"] == "cpu" else measured["device"]
+    return (
+        f"seconds of a training step of {measured['samples']} samples, in brackets how many times those of LoRA "
+        f"alone, by `benchmarks/steps.py`: all methods in turn in one run on {device}, {measured['threads']} threads, "
+        f"medians of {measured['rounds']} rounds."
+    )
+
+
+def _seconds(measured: Mapping[str, Any] | None, track: str, method: str) -> str:
+    seconds = (measured or {"tracks": {}})["tracks"].get(track, {"median_sec": {}})
+    if method not in seconds["median_sec"]:
+        return NONE
+    ratio = f" ({seconds['ratio'][method]:.2f})" if method in seconds["ratio"] else ""
+    return f"{number(seconds['median_sec'][method], 3)}{ratio}"
+
+
+def _line(study: Study, row: Row, track: str, method: str, measured: Mapping[str, Any] | None) -> list[str]:
     score = row.score(track)
     flops, encoder = row.fact("cost", "flops"), row.fact("cost", "encoder_flops")
     return [
-        target(study, row, text),
+        target(study, row, METHODS[method]),
         percent(score),
         NONE if score is None or score.chance is None else f"{100 * score.chance:.1f} %",
         percent(row.score("see")),
@@ -49,7 +86,7 @@ def _line(study: Study, row: Row, track: str, text: str) -> list[str]:
         number(None if flops is None else flops / 1e6, 1),
         number(None if encoder is None else encoder / 1e6, 1),
         number(row.fact("cost", "prompt_tokens")),
-        number(row.fact("trained", "seconds_a_step"), 3),
+        _seconds(measured, track, method),
         seeds(row),
     ]
 

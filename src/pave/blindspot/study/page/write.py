@@ -15,13 +15,15 @@ from pave.blindspot.study.rows import Study, rows_of
 from pave.config import read_json
 from pave.files import write_whole
 
-SECTIONS: Mapping[str, Callable[[Study], Iterator[str]]] = {
+SECTIONS: Mapping[str, Callable[..., Iterator[str]]] = {
     "main": main_table.section,
     "bases": bases.section,
     "times": times.section,
     "together": together.section,
     "ablations": ablations.section,
 }
+MEASURED = {"main": main_table.STEPS_FILE}
+"""Results of a benchmark that stand in the section of a plan."""
 
 RESULTS_FOLDER = "results"
 IMAGES_FOLDER = "images"
@@ -91,15 +93,16 @@ def write_page(plans: Path, page: Path) -> None:
         InputError: If a plan or a result cannot be used.
     """
     studies = read_studies(plans)
+    results = plans / RESULTS_FOLDER
     parts = [OPENING, *_state(studies)]
     for study in studies:
-        heading, *rest = SECTIONS[study.name](study)
+        measured = [_measured(results / MEASURED[study.name])] if study.name in MEASURED else []
+        heading, *rest = SECTIONS[study.name](study, *measured)
         image = page.parent / IMAGES_FOLDER / f"study-{study.name}.svg"
         pictured = plots.draw(study, image)
         parts += [heading, *([f"![{PICTURES[study.name]}]({IMAGES_FOLDER}/{image.name})"] if pictured else []), *rest]
-    parts += sizes.section(_sizes(plans / RESULTS_FOLDER / sizes.SIZES_FILE))
-    measured = plans / RESULTS_FOLDER / overhead.OVERHEAD_FILE
-    parts += overhead.section(read_json(measured) if measured.is_file() else None)
+    parts += sizes.section(_sizes(results / sizes.SIZES_FILE))
+    parts += overhead.section(_measured(results / overhead.OVERHEAD_FILE))
     write_whole(page, "\n\n".join(part.strip() for part in parts) + "\n")
 
 
@@ -115,6 +118,11 @@ def _state(studies: Sequence[Study]) -> Iterator[str]:
         for study in studies
     ]
     yield table(["plan", "question", "runs", "done"], lines)
+
+
+def _measured(path: Path) -> dict[str, Any] | None:
+    """Return the result of a benchmark, if it was run."""
+    return read_json(path) if path.is_file() else None
 
 
 def _sizes(path: Path) -> Sequence[Mapping[str, Any]]:
