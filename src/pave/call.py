@@ -74,7 +74,7 @@ def prepare(model: PaveModel, batch: Batch, inputs: dict[str, Any]) -> Call:
     if videos is None:
         videos = model.encode_videos(inputs, batch.video_times_sec)
     placed = model.family.place(videos, inputs["input_ids"], model.layout, inputs)
-    composed = apply_patches(needed, side, chosen, placed, always)
+    composed = apply_patches(needed, side, chosen, placed, always, model.balanced)
     inputs, lengthened = model.family.lengthen(inputs, composed.videos, model.layout)
     has_images = inputs.get("pixel_values") is not None
     with awake(model.base.base_model) if has_images else nullcontext():

@@ -21,7 +21,7 @@ from pave.errors import InputError
 from pave.hosted import Hosted
 from pave.lora import LoraSet
 from pave.patches import build
-from pave.patches.compose import Choice, Chosen, Side, balance, check_names, weigh
+from pave.patches.compose import Choice, Chosen, Side, check_names, weigh
 from pave.sharding import awake, tied
 from pave.types import VideoTokens
 
@@ -34,6 +34,11 @@ class PaveModel(Hosted):
     training mode the LoRA of a chosen patch acts on every sample of the batch, with or without the channel.
 
     Use :meth:`from_base` or :meth:`from_pretrained` to make one.
+
+    Attributes:
+        balanced: Whether residuals of patches that act on a video together are brought to one size, so that each is
+            heard as if alone (:func:`pave.patches.compose.balance`); by default they are summed as they are. A patch
+            that acts alone is the same either way.
     """
 
     def __init__(self, base: PreTrainedModel, record: BaseRecord) -> None:
@@ -46,6 +51,7 @@ class PaveModel(Hosted):
         self.specs: dict[str, PatchSpec] = {}
         self.preprocessing: dict[str, Preprocessing] = {}
         self.lora = LoraSet(base, self.family.lora_targets(base))
+        self.balanced = False
         self._active: dict[str, float] | None = None
         self._patches_on = True
         self.train(False)
@@ -161,17 +167,6 @@ class PaveModel(Hosted):
     def active_patches(self) -> dict[str, float]:
         """Patches that act where a call does not say, with their weights, in the order of their names."""
         return dict.fromkeys(sorted(self.specs), 1.0) if self._active is None else dict(self._active)
-
-    def balanced(self, names: Sequence[str] | None = None) -> dict[str, float]:
-        """Return weights at which the residuals of several patches are of one size, for :meth:`set_patches`.
-
-        Args:
-            names: The patches; by default the active ones.
-
-        Raises:
-            InputError: If there is no such patch, or its weights do not tell the size of its residual.
-        """
-        return balance(self.patches, self.active_patches if names is None else weigh(names, self.specs))
 
     def load_patch(self, source: str | Path, name: str | None = None, trainable: bool = False) -> str:
         """Load a patch from a shipped name, a folder or a hub id, and return the name it got.

@@ -65,7 +65,7 @@ def test_two_that_were_trained_apart_answer_together_what_neither_does_alone(tmp
     balanced = evaluate(model, samples, replace(SETTINGS, balance=True))
     assert together.chance is not None
     assert together.accuracy >= together.chance + 0.25
-    assert balanced.accuracy >= max(0.78, together.accuracy)
+    assert balanced.accuracy >= max(0.8, together.accuracy)
     for name in TRACKS["both"].channels:
         model.set_patches([name])
         assert evaluate(model, samples, SETTINGS).accuracy <= together.chance + 0.12

@@ -63,27 +63,32 @@ def test_store_changes_no_answer_and_spares_the_tower(
     )
 
 
-def test_balanced_patches_answer_as_with_weights_given_by_hand(tmp_path: Path) -> None:
+def test_balanced_patches_answer_as_on_a_balanced_model(tmp_path: Path) -> None:
     data = write_data(tmp_path / "set", count=5)
     model = patched("llava_onevision")
     model.add_patch("depth", replace(PATCH, channel="depth"), None, PREPROCESSING)
     torch.nn.init.constant_(model.patches["depth"].get_parameter("norm.weight"), 3.0)
-    samples = read_samples(data)
-    weights = model.balanced(["depth", "audio"])
-    assert weights["audio"] > 1.2 and weights["audio"] * weights["depth"] == pytest.approx(1)
+    samples = [replace(sample, side={**sample.side, "depth": sample.side["audio"]}) for sample in read_samples(data)]
     balanced = evaluate(model, samples, replace(SETTINGS, balance=True))
-    assert balanced.config["settings"]["balance"] is True
+    assert balanced.config["settings"]["balance"] is True and model.balanced is False
     plain = predictions(evaluate(model, samples, SETTINGS))
-    model.set_patches(weights)
+    model.balanced = True
     assert predictions(balanced) == predictions(evaluate(model, samples, SETTINGS)) != plain
-    with pytest.raises(InputError, match="no patch 'sound'"):
-        model.balanced(["sound"])
-    model.save_patch("audio", tmp_path / "audio")
-    model.save_patch("depth", tmp_path / "depth")
-    patches = (str(tmp_path / "audio"), str(tmp_path / "depth"))
-    result = run_evaluation(EvalConfig((data,), patches=patches, settings=replace(SETTINGS, balance=True)))
-    assert result is not None and predictions(result) == predictions(balanced)
-    assert result.config["model"]["weights"] == pytest.approx(weights)
+
+
+def test_balance_is_recorded_and_what_cannot_be_balanced_is_refused_before_asking(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "set", count=2, videos=1)
+    model = patched("llava_onevision")
+    model.add_patch("depth", replace(PATCH, channel="depth", gate="tanh"), None, PREPROCESSING)
+    for name in ("audio", "depth"):
+        model.save_patch(name, tmp_path / name)
+    config = EvalConfig((data,), patches=(str(tmp_path / "audio"),), settings=replace(SETTINGS, balance=True))
+    result = run_evaluation(config)
+    assert result is not None and result.config["model"]["balanced"] is True
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match="patch 'depth': its weights do not tell"):
+        run_evaluation(replace(config, patches=(*config.patches, str(tmp_path / "depth")), out=out))
+    assert not out.exists()
 
 
 def test_base_only_is_the_base_and_reads_no_channel(tmp_path: Path) -> None:

@@ -104,34 +104,43 @@ def sized(gains: list[float]) -> dict[str, Patch]:
 @given(gains=st.lists(st.floats(0.05, 20), min_size=2, max_size=4))
 def test_balanced_residuals_are_of_one_size(gains: list[float]) -> None:
     patches = sized(gains)
-    weights = balance(patches, patches)
-    assert math.prod(weights.values()) == pytest.approx(1, rel=1e-5)
+    factors = balance(patches)
+    assert math.prod(factors.values()) == pytest.approx(math.sqrt(len(gains)) ** len(gains), rel=1e-5)
     video = make_video(0)
     sizes = []
     for name in patches:
-        alone = apply_patches(patches, {name: [make_side(1)]}, [{name: weights[name]}], [video]).videos[0]
+        alone = apply_patches(patches, {name: [make_side(1)]}, [{name: factors[name]}], [video]).videos[0]
         sizes.append((alone.tokens - video.tokens).square().mean().sqrt().item())
     assert sizes == pytest.approx([sizes[0]] * len(sizes), rel=1e-3)
 
 
-def test_a_patch_by_itself_and_one_that_appends_keep_their_weight() -> None:
+def test_only_residuals_that_are_added_together_are_balanced() -> None:
     patches = {
-        **sized([0.5, 2.0]),
+        **sized([0.5, 2.0, 0.0]),
         "text": build(PatchConfig("text", 4, token_dim=6, query_dim=6, hidden_dim=8, type="append")),
     }
-    assert balance(patches, ["channel_0"]) == {"channel_0": 1.0}
-    assert balance(patches, ["channel_1", "text"]) == {"channel_1": 1.0, "text": 1.0}
-    assert balance(patches, patches) == pytest.approx({"channel_0": 2.0, "channel_1": 0.5, "text": 1.0})
+    alone = {name: patches[name] for name in ("channel_1", "channel_2", "text")}
+    assert balance(alone) == balance({}) == {}
+    root = math.sqrt(2)
+    assert balance(patches) == pytest.approx({"channel_0": 2 * root, "channel_1": 0.5 * root})
+
+
+def test_each_video_is_balanced_by_what_acts_on_it() -> None:
+    patches = sized([0.5, 2.0])
+    videos = [make_video(row) for row in range(4)]
+    side = {name: [make_side(row) for row in range(4)] for name in patches}
+    side["channel_1"][1] = None
+    chosen = [{"channel_0": 1.0, "channel_1": 1.0}] * 2 + [{"channel_1": 1.0}, {"channel_0": 0.5, "channel_1": 1.0}]
+    balanced = apply_patches(patches, side, chosen, videos, balanced=True)
+    factors = balance(patches)
+    by_hand = [factors, {"channel_0": 1.0}, {"channel_1": 1.0}, {**factors, "channel_0": 0.5 * factors["channel_0"]}]
+    weighed = apply_patches(patches, side, by_hand, videos)
+    for one, other in zip(balanced.videos, weighed.videos, strict=True):
+        assert torch.equal(one.tokens, other.tokens)
 
 
 @pytest.mark.parametrize("gate", ["tanh", "token"])
 def test_a_size_that_weights_do_not_tell_is_not_guessed(gate: str) -> None:
     patches = {**sized([1.0]), "depth": make_patch("depth", 2, gate=gate)}
     with pytest.raises(InputError, match="patch 'depth': its weights do not tell"):
-        balance(patches, patches)
-
-
-def test_a_patch_that_adds_nothing_cannot_be_balanced() -> None:
-    patches = sized([1.0, 0.0])
-    with pytest.raises(InputError, match="patch 'channel_1': it is not trained"):
-        balance(patches, patches)
+        balance(patches)

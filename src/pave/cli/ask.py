@@ -38,6 +38,7 @@ def run(
     side: dict[str, str] | None = None,
     frames: int | None = None,
     max_new_tokens: int = 64,
+    balance: bool = False,
     json: bool = False,
 ) -> None:
     """Ask a question about a video, with or without patches.
@@ -51,6 +52,7 @@ def run(
         side: Files of other side channels, or of features that were extracted before, as channel=path.
         frames: Frames of the video that the base sees; by default what the patches were made with.
         max_new_tokens: Longest answer.
+        balance: Bring what patches that act together add to one size, so that each is heard as if alone.
         json: Print one JSON object for scripts.
     """
     from pave.data.processor import PaveProcessor
@@ -66,6 +68,7 @@ def run(
     if not video.is_dir():
         probe(video)
     model = load(base, patch or [])
+    model.balanced = balance
     reader = SideReader.from_model(model)
     files = side_files(reader, video, audio, {name: Path(path) for name, path in (side or {}).items()})
     channels = read_channels(reader, files, video)

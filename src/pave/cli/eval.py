@@ -65,7 +65,7 @@ def run(
         compare: Models to compare on the same samples, such as base,lora:FOLDER,patch:FOLDER.
         probe: Ask with the true side channel, and with silenced, moved, swapped and random ones.
         disturb: What is done to the steps of side channels first, such as keep=0.25,late_sec=1.
-        balance: Weight several patches so that what each adds is of one size.
+        balance: Bring what patches that act together add to one size, so that each is heard as if alone.
         json: Print the result as one JSON object.
     """
     from pave.data.disturbance import Disturbance

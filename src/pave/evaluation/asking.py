@@ -41,7 +41,6 @@ class Asker:
         settings: What decides the answers beside them.
         media: What samples' media are read from; ``None`` to read files anew for each question.
         base_only: Ask the base alone.
-        weights: Patches to use, with their weights; ``None`` for the model's active ones.
     """
 
     model: PaveModel
@@ -50,7 +49,11 @@ class Asker:
     settings: EvalSettings
     media: Media | None = None
     base_only: bool = False
-    weights: Mapping[str, float] | None = None
+
+    @property
+    def balanced(self) -> bool:
+        """Whether residuals of patches that act together are balanced."""
+        return self.settings.balance or self.model.balanced
 
     @property
     def channels(self) -> list[str]:
@@ -116,12 +119,14 @@ def replies(asker: Asker, samples: Sequence[Sample], start: int = 0) -> Iterator
 
 @contextmanager
 def _inference(asker: Asker) -> Iterator[None]:
-    training = asker.model.training
+    training, balanced = asker.model.training, asker.model.balanced
     asker.model.eval()
+    asker.model.balanced = asker.balanced
     try:
         yield
     finally:
         asker.model.train(training)
+        asker.model.balanced = balanced
         if asker.reader.store is not None:
             asker.reader.store.close()
 
@@ -133,7 +138,7 @@ def _answers(asker: Asker, dataset: SampleDataset, indices: range, collate: Coll
     batch = _moved(collate(features), asker.model.device)
     with asker.model.base_only() if asker.base_only else nullcontext():
         decoding = {"max_new_tokens": asker.settings.max_new_tokens, "do_sample": False, "num_beams": 1}
-        ids = asker.model.generate(**batch, **decoding, patches=asker.weights)
+        ids = asker.model.generate(**batch, **decoding)
     assert isinstance(ids, torch.Tensor)
     texts = asker.processor.decode(ids, batch["input_ids"].shape[1])
     return [

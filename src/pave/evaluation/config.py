@@ -26,8 +26,8 @@ class EvalSettings:
         store: Folder of a feature store that video tokens and side channels are read from, and what is missing is
             added to; ``None`` to compute them.
         disturbance: What is done to the steps of every side channel before a patch reads them.
-        balance: Whether several patches are weighted so that their residuals are of one size
-            (:meth:`pave.PaveModel.balanced`); otherwise each acts as the model says.
+        balance: Whether residuals of patches that act together are balanced, as with ``pave.PaveModel.balanced``;
+            otherwise it is as the model says.
 
     Raises:
         InputError: On a value out of range.

@@ -40,7 +40,8 @@ def facts_of(asker: Asker, config: EvalConfig, samples: Sequence[Sample]) -> dic
             "patches": [
                 {"source": patch, "fingerprint": fingerprint(locate_patch(patch))} for patch in config.patches
             ],
-            "weights": dict(model.active_patches if asker.weights is None else asker.weights),
+            "weights": model.active_patches,
+            "balanced": asker.balanced,
         },
         "data_sha256": [data_hash(path) for path in config.data],
         "samples": len(samples),

@@ -24,6 +24,7 @@ from pave.evaluation.responses import Response, response_to
 from pave.evaluation.result import EvalResult
 from pave.evaluation.scoring import OWN_SETS, Scoring, score, scoring_of
 from pave.model import PaveModel
+from pave.patches.compose import balance
 from pave.training.build import DTYPES
 from pave.training.facts import versions
 from pave.types import Sample
@@ -190,8 +191,9 @@ def asker_for(
     media = None
     if settings.cache_video_tokens or videos is not None:
         media = MediaWindow(model, processor, reader, settings.cache_limit_gb, videos)
-    weights = model.balanced() if settings.balance and not base_only else None
-    return Asker(model, processor, reader, settings, media, base_only, weights)
+    if settings.balance and not base_only:
+        balance({name: patch for name, patch in model.patches.items() if name in model.active_patches})
+    return Asker(model, processor, reader, settings, media, base_only)
 
 
 def evaluate(

@@ -80,34 +80,32 @@ def weigh(chosen: Chosen, known: Iterable[str]) -> dict[str, float]:
     return {name: float(weights[name]) for name in sorted(weights) if weights[name] != 0}
 
 
-def balance(patches: Mapping[str, Patch], names: Iterable[str]) -> dict[str, float]:
-    """Return the weights at which residuals of patches that were trained apart are of one size.
+def balance(patches: Mapping[str, Patch]) -> dict[str, float]:
+    """Return the factors at which the residuals of patches that act together are each heard as if alone.
 
     How large a residual becomes differs from one training to the next, and where two are summed, the larger drowns the
-    smaller. The product of the weights of n patches is 1. A patch without a residual has the weight 1.
+    smaller: all are brought to their geometric mean. And a language model normalises what it reads, so that n
+    residuals of one size weaken each other by about the root of n, which the factors undo.
 
     Args:
-        patches: The patches, by name.
-        names: Those that are to act together.
+        patches: The patches that act together, by name; those without a residual, and fresh ones, whose residual is 0,
+            do not count.
 
     Raises:
-        InputError: If the weights of one do not tell the size of its residual, or it is 0.
+        InputError: If the weights of one do not tell the size of its residual.
     """
-    weights = dict.fromkeys(sorted(names), 1.0)
-    adding = {name: patch for name, patch in patches.items() if name in weights and isinstance(patch, ResidualPatch)}
-    if len(adding) < 2:
-        return weights
-    sizes = {name: _size(name, patch) for name, patch in adding.items()}
-    middle = math.exp(math.fsum(map(math.log, sizes.values())) / len(sizes))
-    return {**weights, **{name: middle / size for name, size in sizes.items()}}
+    sizes = {name: _size(name, patch) for name, patch in patches.items() if isinstance(patch, ResidualPatch)}
+    sizes = {name: size for name, size in sizes.items() if size}
+    if len(sizes) < 2:
+        return {}
+    middle = math.exp(math.fsum(math.log(size) for _, size in sorted(sizes.items())) / len(sizes))
+    return {name: math.sqrt(len(sizes)) * middle / size for name, size in sizes.items()}
 
 
 def _size(name: str, patch: ResidualPatch) -> float:
     size = patch.residual_size
     if size is None:
         raise InputError(f"patch {name!r}: its weights do not tell how large its residual is; choose weights yourself")
-    if size == 0:
-        raise InputError(f"patch {name!r}: it is not trained and adds nothing; leave it out")
     return size
 
 
@@ -149,6 +147,7 @@ def apply_patches(
     chosen: Sequence[Mapping[str, float]],
     videos: Sequence[VideoTokens],
     always: Container[str] = (),
+    balanced: bool = False,
 ) -> Composed:
     """Add the residuals and tokens of all patches; each asks with the base's own tokens, so that no order matters.
 
@@ -158,31 +157,39 @@ def apply_patches(
         chosen: For each sample the patches to use, with their weights.
         videos: The videos of a batch, placed in its samples.
         always: Names of the patches to run even if no sample needs them, because other processes do.
+        balanced: Whether the residuals of patches that act on a video together are balanced (:func:`balance`).
 
     Raises:
-        InputError: If there is not one entry a video, or times are needed and missing.
+        InputError: If there is not one entry a video, times are needed and missing, or patches cannot be balanced.
     """
     sums: list[Tensor | None] = [None] * len(videos)
     appended: list[list[Tensor]] = [[] for _ in videos]
     present: list[set[str]] = [set() for _ in chosen]
     idle = []
     # One order in all processes: what one gathers the weights for, the others must, too.
-    for name, patch in sorted(patches.items()):
-        given = entries(side, patch.config.channel, len(videos))
-        places = [
-            place
-            for place, (video, entry) in enumerate(zip(videos, given, strict=True))
-            if name in chosen[video.row] and entry is not None and entry.steps
+    given = {name: entries(side, patch.config.channel, len(videos)) for name, patch in sorted(patches.items())}
+    acting = [
+        [
+            name
+            for name, found in given.items()
+            if name in chosen[video.row] and (entry := found[place]) and entry.steps
         ]
+        for place, video in enumerate(videos)
+    ]
+    factors = _factors(patches, acting) if balanced else [{}] * len(videos)
+    for name, its in given.items():
+        patch = patches[name]
+        places = [place for place, names in enumerate(acting) if name in names]
         if not places:
             if name in always:
                 idle.append(run_idle(patch))
             continue
-        found = _additions(patch, [videos[place] for place in places], [given[place] for place in places])
+        found = _additions(patch, [videos[place] for place in places], [its[place] for place in places])
         for place, addition in zip(places, found, strict=True):
             row = videos[place].row
             present[row].add(name)
-            scaled = addition if chosen[row][name] == 1 else addition * chosen[row][name]
+            weight = chosen[row][name] * factors[place].get(name, 1.0)
+            scaled = addition if weight == 1 else addition * weight
             before = sums[place]
             if isinstance(patch, AppendPatch):
                 appended[place].append(scaled)
@@ -195,6 +202,12 @@ def apply_patches(
         composed[0] = replace(composed[0], tokens=composed[0].tokens + zero)
         idle = []
     return Composed(composed, present, idle)
+
+
+def _factors(patches: Mapping[str, Patch], acting: Sequence[Sequence[str]]) -> list[dict[str, float]]:
+    """Return for each video the factors of the patches that act on it, found once for each set of them."""
+    sets = {tuple(names): balance({name: patches[name] for name in names}) for names in set(map(tuple, acting))}
+    return [sets[tuple(names)] for names in acting]
 
 
 def _composed(video: VideoTokens, total: Tensor | None, appended: Sequence[Tensor]) -> VideoTokens:
