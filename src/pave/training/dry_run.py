@@ -295,8 +295,8 @@ def check_side_width(base: str, task: PatchTask, size: PretrainedConfig) -> None
     width = family_of(size).vision_dim + encoder.get("identity", 0)
     if width != patch.side_dim:
         raise InputError(
-            f"train: the patch of channel {patch.channel!r} has side_dim {patch.side_dim}, but the tower of {base} "
-            f"makes features of width {width}; write side_dim: {width}"
+            f"train: channel {patch.channel!r}: patch.side_dim is {patch.side_dim}, but the tower of {base} makes "
+            f"features of width {width}; write side_dim: {width}"
         )
 
 
