@@ -11,6 +11,7 @@ from pave.blindspot.study.page.markdown import (
     percent,
     pointer,
     points,
+    ran_on,
     seeds,
     signed,
     table,
@@ -58,10 +59,9 @@ def _how_steps_were_measured(measured: Mapping[str, Any] | None) -> str:
     if measured is None:
         command = f"python benchmarks/steps.py --out studies/results/{STEPS_FILE}"
         return f"seconds of a training step, which were not measured (`{command}`)."
-    device = "the CPU" if measured["device"] == "cpu" else measured["device"]
     return (
         f"seconds of a training step of {measured['samples']} samples, in brackets how many times those of LoRA "
-        f"alone, by `benchmarks/steps.py`: all methods in turn in one run on {device}, {measured['threads']} threads, "
+        f"alone, by `benchmarks/steps.py`: all methods in turn in one run on {ran_on(measured)}, "
         f"medians of {measured['rounds']} rounds."
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pave.blindspot.study.rows import Row, Score, Study
 
@@ -60,6 +61,12 @@ def number(value: float | None, digits: int = 0) -> str:
 def seeds(row: Row) -> str:
     """Return how many of a row's runs are there."""
     return f"{len(row.found)} of {len(row.runs)}"
+
+
+def ran_on(measured: Mapping[str, Any]) -> str:
+    """Return what a benchmark ran on."""
+    device = "the CPU" if measured["device"] == "cpu" else measured["device"]
+    return f"{device}, {measured['threads']} threads"
 
 
 def listed(items: Sequence[str]) -> str:

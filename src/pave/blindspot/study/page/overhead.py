@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pave.blindspot.study.page.markdown import NOT_RUN, table
+from pave.blindspot.study.page.markdown import NOT_RUN, ran_on, table
 
 OVERHEAD_FILE = "overhead.json"
 TASKS = {"prefill": "first token", "generate": "answer"}
@@ -25,10 +25,9 @@ def section(measured: Mapping[str, Any] | None) -> Iterator[str]:
     if measured is None:
         yield f"This was {NOT_RUN}: `python benchmarks/overhead.py --out studies/results/{OVERHEAD_FILE}`."
         return
-    device = "the CPU" if measured["device"] == "cpu" else measured["device"]
     yield (
         "An answer of a patched base beside one of the base alone, in turn in one run: `benchmarks/overhead.py` on "
-        f"{device}, {measured['threads']} threads, random weights. The video is encoded once, the same for both. "
+        f"{ran_on(measured)}, random weights. The video is encoded once, the same for both. "
         "Medians; in brackets the quartiles of the ratio over the rounds."
     )
     rows = [_line(*row) for row in product(measured["bases"].items(), STATES, TASKS)]
