@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -41,7 +42,7 @@ QUESTIONS_PER_CLIP = 8
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Measure, print a table and the result as JSON, and return it."""
     methods = _methods(read_plan(PLAN).runs)
-    options = _options(list(methods), arguments)
+    options = _options(methods, arguments)
     quieten()
     torch.set_num_threads(options.threads)
     result = {
@@ -105,7 +106,9 @@ def _step(config: TrainConfig, films: Path, folder: Path, samples: int) -> Calla
     return step
 
 
-def _options(tracks: list[str], arguments: Sequence[str] | None) -> argparse.Namespace:
+def _options(methods: Mapping[str, Mapping[str, TrainConfig]], arguments: Sequence[str] | None) -> argparse.Namespace:
+    tracks = list(methods)
+    passes = math.lcm(*(config.gradient_accumulation for found in methods.values() for config in found.values()))
     parser = argparse.ArgumentParser(description="Time of a training step of each method of the study's main table.")
     parser.add_argument("--tracks", nargs="+", choices=tracks, default=tracks, help="tracks to measure")
     parser.add_argument("--samples", type=int, default=64, help="samples of a step")
@@ -116,6 +119,10 @@ def _options(tracks: list[str], arguments: Sequence[str] | None) -> argparse.Nam
     options = parser.parse_args(arguments)
     if options.quick:
         options.samples, options.rounds = 8, 2
+    if options.samples < 1 or options.samples % passes:
+        parser.error(
+            f"--samples is {options.samples}; methods of the plan take it in passes, so give a multiple of {passes}"
+        )
     return options
 
 

@@ -29,3 +29,14 @@ def test_runs(steps: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: P
     assert list(found["median_sec"]) == ["lora", "append", "reference", "default"]
     assert set(found["ratio"]) == {"append", "reference", "default"}
     assert all(len(times) == 2 and min(times) > 0 for times in found["sec"].values())
+
+
+@pytest.mark.parametrize("samples", ["0", "6"])
+def test_samples_that_do_not_make_equal_passes_are_refused(
+    steps: ModuleType, capsys: pytest.CaptureFixture[str], samples: str
+) -> None:
+    with pytest.raises(SystemExit):
+        steps.main(["--samples", samples])
+    assert f"--samples is {samples}; methods of the plan take it in passes, so give a multiple of 4" in (
+        capsys.readouterr().err
+    )

@@ -169,14 +169,12 @@ def apply_patches(
     # One order in all processes: what one gathers the weights for, the others must, too.
     given = {name: entries(side, patch.config.channel, len(videos)) for name, patch in sorted(patches.items())}
     acting = [
-        [
-            name
-            for name, found in given.items()
-            if name in chosen[video.row] and (entry := found[place]) and entry.steps
-        ]
+        tuple(
+            name for name, its in given.items() if name in chosen[video.row] and (entry := its[place]) and entry.steps
+        )
         for place, video in enumerate(videos)
     ]
-    factors = _factors(patches, acting) if balanced else [{}] * len(videos)
+    factors = {names: balance({name: patches[name] for name in names}) if balanced else {} for names in set(acting)}
     for name, its in given.items():
         patch = patches[name]
         places = [place for place, names in enumerate(acting) if name in names]
@@ -188,7 +186,7 @@ def apply_patches(
         for place, addition in zip(places, found, strict=True):
             row = videos[place].row
             present[row].add(name)
-            weight = chosen[row][name] * factors[place].get(name, 1.0)
+            weight = chosen[row][name] * factors[acting[place]].get(name, 1.0)
             scaled = addition if weight == 1 else addition * weight
             before = sums[place]
             if isinstance(patch, AppendPatch):
@@ -202,12 +200,6 @@ def apply_patches(
         composed[0] = replace(composed[0], tokens=composed[0].tokens + zero)
         idle = []
     return Composed(composed, present, idle)
-
-
-def _factors(patches: Mapping[str, Patch], acting: Sequence[Sequence[str]]) -> list[dict[str, float]]:
-    """Return for each video the factors of the patches that act on it, found once for each set of them."""
-    sets = {tuple(names): balance({name: patches[name] for name in names}) for names in set(map(tuple, acting))}
-    return [sets[tuple(names)] for names in acting]
 
 
 def _composed(video: VideoTokens, total: Tensor | None, appended: Sequence[Tensor]) -> VideoTokens:

@@ -184,8 +184,9 @@ def stood_in(config: TrainConfig, model_type: str, folder: Path) -> TrainConfig:
         InputError: If the family has no stand-in, or nothing is known of the encoder's steps.
     """
     base = save_tiny_base(model_type, folder / "base", config.seed)
-    data = write_data(folder / "data", list(config.readers.values()), config.seed)
-    tasks = {name: _stood_in_task(task, model_type) for name, task in config.readers.items()}
+    readers = config.readers
+    data = write_data(folder / "data", list(readers.values()), config.seed)
+    tasks = {name: _stood_in_task(task, model_type) for name, task in readers.items()}
     config = replace(
         config,
         base=str(base),

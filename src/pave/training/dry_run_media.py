@@ -146,9 +146,9 @@ def make_batch(processor: PaveProcessor, tasks: Sequence[PatchTask], rows: int) 
     video = processor.prepare_video(Frames(grey, (np.arange(count) + 0.5) * (FILM_SEC / count)))
     messages = [{"role": "user", "content": _QUESTION}, {"role": "assistant", "content": _ANSWER}]
     turns = processor.tokenise(messages, True, answer=True)
+    ((_, grid),) = processor.family.shapes(video.inputs)
     side: dict[str, SideChannel | None] = {}
     for task in tasks:
-        ((_, grid),) = processor.family.shapes(video.inputs)
         steps, tokens = side_shape(task.encoder, FILM_SEC, grid)
         times_sec = (torch.arange(steps, dtype=torch.float64) + 0.5) * (FILM_SEC / steps)
         side[task.patch.channel] = SideChannel(torch.zeros(steps, tokens, task.patch.side_dim), times_sec)
