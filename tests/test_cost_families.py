@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CONFIG_MAPPING, AutoModel, DynamicCache, PretrainedConfig
+from transformers import CONFIG_MAPPING, AutoModel, PretrainedConfig
 from transformers.models.gemma4.video_processing_gemma4 import get_aspect_ratio_preserving_size
 
 from pave.bases.sizes import configuration_of
@@ -80,7 +80,7 @@ def test_alike_layers_cost_what_all_of_them_do(model_type: str) -> None:
             model = AutoModel.from_config(config)
         with metered(model) as meter:
             ids = torch.zeros(1, 100, dtype=torch.long)
-            model(input_ids=ids, use_cache=True, past_key_values=DynamicCache(config=config))
+            model(input_ids=ids, use_cache=True)
         counts.append((meter.flops, meter.cached))
     assert counts[1] == (2 * counts[0][0], 2 * counts[0][1]) and min(counts[0]) > 0
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
-from transformers import AutoModelForImageTextToText, DynamicCache, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForImageTextToText, PretrainedConfig, PreTrainedModel
 
 from pave.bases import family_of
 from pave.config import BaseRecord
@@ -142,7 +142,6 @@ def _count_child(meter: Meter, name: str, child: nn.Module, flops: dict[str, int
 
 def _prefill(base: PreTrainedModel, language_model: PreTrainedModel, video: int, prompt: int) -> tuple[int, int]:
     """Operations of the language model over the whole sequence and of its head on the last token; bytes it keeps."""
-    config = base.config.get_text_config()
     decoder = language_model.base_model
     inputs: dict[str, Any] = {"input_ids": torch.zeros(1, video + prompt, dtype=torch.long)}
     if base.config.model_type == "ernie4_5_vl_moe":
@@ -150,7 +149,7 @@ def _prefill(base: PreTrainedModel, language_model: PreTrainedModel, video: int,
         enclosing = min(2, prompt)
         inputs["moe_mm_token_type_ids"] = torch.tensor([[2] * (video + enclosing) + [0] * (prompt - enclosing)])
     with metered(decoder) as meter:
-        decoder(**inputs, use_cache=True, past_key_values=DynamicCache(config=config))
+        decoder(**inputs, use_cache=True)
     return meter.flops + 2 * _head(base).weight.numel(), BYTES * meter.cached
 
 

@@ -88,7 +88,7 @@ class Meter:
         def run(*args: Any, **kwargs: Any) -> Any:
             key = (built, _looks(args), _looks(kwargs))
             if key not in self._known:
-                flops, kept, cache = self.flops, self._cached, kwargs.get("past_key_values")
+                flops, kept, cache = self.flops, self._cached, _cache_among(kwargs)
                 before = _size(cache)
                 output = forward(*args, **kwargs)
                 self._cached += _size(cache) - before
@@ -169,9 +169,14 @@ def _looks(value: Any) -> Any:
     return value if isinstance(value, (int, float, str, type(None))) else type(value)
 
 
-def _size(cache: Any) -> int:
+def _cache_among(kwargs: dict[str, Any]) -> Cache | None:
+    """The cache that a layer is called with, whatever the argument is called: releases of transformers differ."""
+    return next((value for value in kwargs.values() if isinstance(value, Cache)), None)
+
+
+def _size(cache: Cache | None) -> int:
     """Numbers that a cache holds."""
-    if not isinstance(cache, Cache):
+    if cache is None:
         return 0
     states = [vars(layer) for layer in cache.layers]
     return sum(value.numel() for value in tree_leaves(states) if isinstance(value, Tensor) and value.is_meta)
