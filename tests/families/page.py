@@ -16,7 +16,7 @@ from pave.bases import family_of
 from pave.bases.facts import MINIMUM_TRANSFORMERS
 from pave.bases.family import Family
 from tests.families.behaviours import BEHAVIOURS
-from tests.families.missing import MISSING
+from tests.families.missing import MISSING, SEEN_IN
 from tests.families.tiny import NAMES, facts
 
 PAGE = Path(__file__).parents[2] / "docs" / "bases.md"
@@ -52,7 +52,8 @@ patches: a channel of one token a step, and a dense one.
 
 MEANING = """
 Released weights were not tested: no model hub was at hand. LLaVA-OneVision has a second layout, `grid`, with a newline
-after each row of a frame, in which the paper's checkpoints were trained.
+after each row of a frame, in which the paper's checkpoints were trained. Nemotron-H wants `transformers` 5.24; before,
+its own class fails at videos.
 
 `h` and `w` count the patches of a frame, `side` its pixels. `vision` queries are features from before the projector,
 at the places of the video tokens; `projected` queries are the video tokens themselves.
@@ -64,8 +65,8 @@ at the places of the video tokens; `projected` queries are the video tokens them
 MISSING_HEADING = f"""
 ## What is missing, and why
 
-In these cells stock `transformers` {transformers.__version__} fails with plain pixels, without any patch; the suite
-checks that it still does.
+In these cells stock `transformers` (up to {SEEN_IN}) fails with plain pixels, without any patch; the suite checks that
+it still does.
 
 """
 
@@ -76,19 +77,19 @@ Give `video_times_sec` the seconds of each video's sampled frames, or the metada
 returns with `return_metadata=True`. Frames that a base merges into one step get their mean time. No rate is ever
 assumed: without times, a patch that aligns by time refuses the video.
 
-The inputs of InternVL, SmolVLM, MiniCPM-V, Kimi and Nemotron-H do not say where one video ends and the next begins.
-There the times tell, one a frame; without them each sample has one video. An image beside videos is a video of one
-frame.
+The inputs of InternVL, SmolVLM, MiniCPM-V and Kimi do not say where one video ends and the next begins. There the
+times tell, one a frame; without them each sample has one video. An image beside videos is a video of one frame.
 
-LLaVA-OneVision, LLaVA-NeXT-Video, Video-LLaVA, Perception LM and InstructBLIP-Video take as many frames in each video
-of a call. Give their pixels as a list, one entry a video, where the counts differ: they are encoded one by one.
+LLaVA-OneVision, LLaVA-NeXT-Video, Video-LLaVA, Perception LM, InstructBLIP-Video and Nemotron-H take as many frames in
+each video of a call. Give their pixels as a list, one entry a video, where the counts differ: they are encoded one by
+one.
 
 ## Several videos in a batch
 
 `PaveProcessor` and its collator put videos together as each family wants them: MiniCPM-V's strips side by side,
 Molmo 2's patch indices counted on, SmolVLM's shorter videos filled up with frames that it drops, lists of pixels where
-frame counts differ. Each is tested against the samples one by one. Nemotron-H takes frames of one size a batch, and
-pairs frames across videos; what it cannot take is refused with what to do.
+frame counts differ. Each is tested against the samples one by one. What a base cannot take in one batch is refused
+with what to do.
 
 ## Other bases
 

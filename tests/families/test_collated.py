@@ -14,8 +14,15 @@ from tests.batches import randomize
 from tests.families.subject import Subject, patch_config
 from tests.families.tiny import NAMES, Row, longer, make_base, rows
 
-FRAMES_OF_ONE_SIZE = ("instructblipvideo", "llava_next_video", "llava_onevision", "perception_lm", "video_llava")
-"""Their recorded samples have as many frames each, so that one gets another."""
+STACKED = (
+    "instructblipvideo",
+    "llava_next_video",
+    "llava_onevision",
+    "nemotron_h_omni",
+    "perception_lm",
+    "video_llava",
+)
+"""Their recorded samples have as many steps each, so that one gets another."""
 
 
 def samples_of(name: str, family: Family) -> list[Row]:
@@ -23,7 +30,7 @@ def samples_of(name: str, family: Family) -> list[Row]:
     if name == "smolvlm":
         # Its second sample was recorded beside a longer one, with a frame of zeros that pads.
         second = Row(second.tokens, {"pixel_values": second.media["pixel_values"][:, :2]}, second.videos)
-    if name in FRAMES_OF_ONE_SIZE:
+    if name in STACKED:
         second = longer(name, family.placeholder_id, family.lead)
     return [first, second]
 
@@ -53,10 +60,10 @@ def test_a_batch_says_what_its_samples_are_told_one_by_one(name: str) -> None:
 
 def test_frames_of_unlike_sizes_are_refused() -> None:
     """Where a base takes them in one tensor, the error says what to set."""
-    model = PaveModel.from_base(make_base("nemotron_h_omni"))
-    subject = Subject("nemotron_h_omni", model)
-    first, second = (features(subject, sample) for sample in rows("nemotron_h_omni"))
+    model = PaveModel.from_base(make_base("internvl"))
+    subject = Subject("internvl", model)
+    first, second = (features(subject, sample) for sample in rows("internvl"))
     larger = {name: torch.cat([value, value], dim=-1) for name, value in second.video.inputs.items()}
     second = Features(second.tokens, PreparedVideo(larger, second.video.times_sec, (), {}))
-    with pytest.raises(InputError, match="pixel_values_videos of one batch .* set a batch size of 1, or encode"):
+    with pytest.raises(InputError, match="pixel_values of one batch .* set a batch size of 1, or encode"):
         Collator(0, "left", model.family)([first, second])

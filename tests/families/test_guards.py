@@ -98,18 +98,19 @@ def test_frames_of_zeros_do_not_shift_the_others() -> None:
         model(**call)
 
 
-def test_frames_are_paired_within_a_video() -> None:
-    """Nemotron-H packs frames two by two through the whole batch."""
+def test_frames_are_packed_within_a_video() -> None:
+    """Nemotron-H packs frames two by two, of an odd number the last alone; a video may be wider than high."""
     model = make_model("nemotron_h_omni")
     subject = Subject("nemotron_h_omni", model)
-    call = subject.call("audio", subject.samples())
-    odd = {**call, "video_times_sec": [torch.arange(5.0), torch.arange(5.0)]}
-    with pytest.raises(InputError, match="each video but the last needs an even number"):
-        model(**odd)
-    last = {**call, "pixel_values_videos": call["pixel_values_videos"][:9]}
-    last["video_times_sec"] = [torch.arange(6.0), torch.arange(3.0)]
-    videos = model.encode_videos(last, last["video_times_sec"])
-    assert videos[1].times_sec.tolist() == [0.5, 2.0]
+    first, second = (sample.media["pixel_values_videos"] for sample in subject.samples())
+    call = {"pixel_values_videos": [first, torch.cat([second, second.flip(-1)], dim=-1)[0, :2]]}
+    videos = model.encode_videos(call, [torch.arange(6.0), torch.arange(3.0)])
+    assert [video.times_sec.tolist() for video in videos] == [[0.5, 2.5, 4.5], [0.5, 2.0]]
+    assert [video.grid for video in videos] == [(2, 2), (2, 4)]
+    assert videos[1].vision is not None and videos[1].vision.shape[:2] == (2, 8)
+    frames = {"pixel_values_videos": first.unflatten(2, (2, 3)).flatten(0, 2)}
+    with pytest.raises(InputError, match="packs 2 frames a step .* transformers>=5.24"):
+        model.encode_videos(frames, [torch.arange(6.0)])
 
 
 def test_an_image_beside_videos_is_a_video_of_one_frame() -> None:

@@ -8,25 +8,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 from transformers.video_processing_utils import BaseVideoProcessor
 
-from pave.bases.family import Family
 from pave.bases.layout import VideoShape
 from pave.bases.squares import square
-from pave.errors import InputError
-from pave.types import VideoTokens
+from pave.bases.stacked import StackedFamily
 
 
-class FrameFamily(Family):
-    """A step is a frame.
-
-    Videos of different frame counts come as a list of pixels, (F,3,H,W) or (1,F,3,H,W) each. They are encoded one by
-    one and handed over together, which the base itself cannot do.
-    """
+class FrameFamily(StackedFamily):
+    """A step is a frame."""
 
     is_tensor = True
-    appends = True
 
     @property
     @abstractmethod
@@ -40,35 +32,6 @@ class FrameFamily(Family):
     def shapes(self, inputs: Mapping[str, Any], times_sec: Sequence[Any] | None = None) -> list[VideoShape]:
         videos, steps = inputs[self.pixels].shape[:2]
         return [(int(steps), self.grid)] * int(videos)
-
-    def batched(self, name: str, parts: Sequence[Tensor]) -> Any:
-        if name == self.pixels and len({part.shape[1:] for part in parts}) > 1:
-            return list(parts)
-        return super().batched(name, parts)
-
-    def must_encode(self, inputs: Mapping[str, Any]) -> bool:
-        return isinstance(inputs.get(self.pixels), list | tuple)
-
-    def encode(
-        self, model: PreTrainedModel, inputs: Mapping[str, Any], times_sec: Sequence[Any] | None, vision: bool
-    ) -> list[VideoTokens]:
-        if not self.must_encode(inputs):
-            return super().encode(model, inputs, times_sec, vision)
-        pixels = inputs[self.pixels]
-        if times_sec is not None and len(times_sec) != len(pixels):
-            raise InputError(
-                f"video_times_sec has {len(times_sec)} entries, the batch {len(pixels)} videos; give one a video"
-            )
-        times: Sequence[Any] = [None] * len(pixels) if times_sec is None else [[given] for given in times_sec]
-        return [
-            super(FrameFamily, self).encode(model, self.of_video(inputs, index), given, vision)[0]
-            for index, given in enumerate(times)
-        ]
-
-    def of_video(self, inputs: Mapping[str, Any], index: int) -> dict[str, Any]:
-        """Return the inputs of one video out of a list of pixels."""
-        pixels = inputs[self.pixels][index]
-        return {**inputs, self.pixels: pixels if pixels.ndim == 5 else pixels.unsqueeze(0)}
 
     def hidden(self, output: Any) -> Tensor:
         """Return the tower's features of the patches (frames,patches,Cq), by the layers that the projector reads."""

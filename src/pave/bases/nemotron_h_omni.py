@@ -1,48 +1,47 @@
-"""Nemotron-H Omni: two frames a step, packed in the tower's channels, and its own video forward out of order."""
+"""Nemotron-H Omni: two frames a step, packed in the tower's channels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 from transformers import PretrainedConfig
 from transformers.video_processing_utils import BaseVideoProcessor
 
-from pave.bases.squares import block_means, square
-from pave.bases.undivided import Step, UndividedFamily
+from pave.bases.layout import VideoShape
+from pave.bases.squares import block_means
+from pave.bases.stacked import StackedFamily
 from pave.errors import InputError
 
+_RGB = 3
 
-class NemotronHOmni(UndividedFamily):
-    """``NemotronH_Omni_Reasoning_V3``.
 
-    In transformers 5.23 its forward fails on pixels of videos, because it expects a list where its own video path
-    gives a tensor; through the seam it gets the list, with or without a patch.
-    """
+class NemotronHOmni(StackedFamily):
+    """``NemotronH_Omni_Reasoning_V3``, which transformers before 5.24 cannot ask about a video."""
 
     placeholder = "image_token_id"
     language_model = "language_model"
     vision_tower = "vision_model"
-    hint = "give one time a frame; frames are paired across videos, so each video but the last needs an even number"
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__(config)
         self.frames_per_step = int(config.video_temporal_patch_size)
 
-    def must_encode(self, inputs: Mapping[str, Any]) -> bool:
-        return inputs.get(self.pixels) is not None
-
-    def steps(self, inputs: Mapping[str, Any]) -> list[Step]:
+    def shapes(self, inputs: Mapping[str, Any], times_sec: Sequence[Any] | None = None) -> list[VideoShape]:
         if getattr(self.config, "video_pruning_rate", 0):
             raise InputError(
                 "video_pruning_rate is not 0: this base then drops video tokens by a rule of its own; set it to 0"
             )
-        frames, _, height, width = inputs[self.pixels].shape
+        pixels, packed = inputs[self.pixels], _RGB * self.frames_per_step
+        if pixels.ndim != 5 or pixels.shape[2] != packed:
+            raise InputError(
+                f"{self.pixels} has the shape {tuple(pixels.shape)}; this base packs {self.frames_per_step} frames a "
+                f"step (videos, steps, {packed}, height, width); make it with its processor and transformers>=5.24"
+            )
+        videos, steps, _, height, width = pixels.shape
         patch, ratio = self.config.vision_config.patch_size, self.config.downsample_ratio
-        grid = (int(height // patch * ratio), int(width // patch * ratio))
-        full, last = divmod(frames, self.frames_per_step)
-        return [Step(self.frames_per_step, grid)] * (full + bool(last))
+        return [(int(steps), (int(height // patch * ratio), int(width // patch * ratio)))] * int(videos)
 
     def vision(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         return block_means(self.patches(core, output, inputs), round(1 / self.config.downsample_ratio)).flatten(0, 2)
@@ -50,8 +49,9 @@ class NemotronHOmni(UndividedFamily):
     def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         height, width = inputs[self.pixels].shape[-2:]
         patch = self.config.vision_config.patch_size
+        rows, columns = height // patch, width // patch
         # Class and register tokens come first.
-        return square(output.last_hidden_state[:, -(height // patch) * (width // patch) :])
+        return output.last_hidden_state.flatten(0, 1)[:, -rows * columns :].unflatten(1, (rows, columns))
 
     def frame_inputs(self, processor: BaseVideoProcessor, frames: Tensor) -> dict[str, Tensor]:
         shown = frames.repeat_interleave(self.frames_per_step, dim=0)

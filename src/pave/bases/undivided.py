@@ -97,13 +97,13 @@ class UndividedFamily(Family):
 
 
 def _numbers(sizes: Sequence[int], counts: Sequence[int]) -> list[int] | None:
-    """Return how many steps of these sizes each video takes; only the very last step may hold less than its size."""
+    """Return how many steps of these sizes each video takes."""
     numbers, at = [], 0
     for count in counts:
         first, left = at, count
         while left > 0 and at < len(sizes):
             left, at = left - sizes[at], at + 1
-        if count < 1 or left > 0 or (left < 0 and at < len(sizes)):
+        if count < 1 or left != 0:
             return None
         numbers.append(at - first)
     return numbers if at == len(sizes) else None

@@ -166,7 +166,7 @@ def _nemotron_h_omni(config: PretrainedConfig, scene: Scene) -> Step:
     vision, merge = config.vision_config, round(1 / config.downsample_ratio)
     rows, columns = _grid_within(scene, 1024 * vision.patch_size**2, vision.patch_size, merge, math.floor)
     merged = config.video_temporal_patch_size
-    pixels = _pixels(merged, 3, rows * vision.patch_size, columns * vision.patch_size)
+    pixels = _pixels(1, 1, 3 * merged, rows * vision.patch_size, columns * vision.patch_size)
     return Step({"pixel_values_videos": pixels}, math.ceil(scene.frames / merged))
 
 
