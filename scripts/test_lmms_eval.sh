@@ -9,7 +9,8 @@ cd "$(dirname "$0")/.."
 
 python=${PYTHON:-.venv/bin/python}
 home=.venv-lmms
-imported=(datasets evaluate loguru math-verify openai opencv-python-headless pytz sacrebleu tenacity)
+# Its 0.7 reaches into filelock, where 4 has other modules.
+imported=(datasets evaluate "filelock<4" loguru math-verify openai opencv-python-headless pytz sacrebleu tenacity)
 
 packages_of() {
   "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
