@@ -142,7 +142,6 @@ def _split(field: str, value: Tensor, videos: list[list[tuple[int, int]]], input
         widths = [sum(part) for part in _by_steps(sizes, steps)]
         return list(value.split(_by_row(widths, videos), dim=-1))
     counts = {"video": [1] * len(flat), "step": steps, "token": [count * size for count, size in flat]}
-    counts["frame"] = [2 * count for count in steps]
     if "video_grid_thw" in inputs:
         counts["patch"] = inputs["video_grid_thw"].prod(dim=1).tolist()
         if len(counts["patch"]) != len(flat):
