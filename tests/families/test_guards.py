@@ -113,6 +113,14 @@ def test_frames_are_packed_within_a_video() -> None:
         model.encode_videos(frames, [torch.arange(6.0)])
 
 
+def test_a_release_that_fails_at_videos_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nemotron-H before transformers 5.24."""
+    base = make_base("nemotron_h_omni")
+    monkeypatch.setattr("transformers.__version__", "5.23.0")
+    with pytest.raises(InputError, match="fail at videos in transformers 5.23.0; install transformers>=5.24"):
+        PaveModel.from_base(base)
+
+
 def test_an_image_beside_videos_is_a_video_of_one_frame() -> None:
     """InternVL shows frames as images, and its inputs do not tell them apart."""
     model = make_model("internvl")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import transformers
+from packaging.version import Version
 from torch import Tensor
 from transformers import PretrainedConfig
 from transformers.video_processing_utils import BaseVideoProcessor
@@ -26,6 +28,11 @@ class NemotronHOmni(StackedFamily):
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__(config)
+        if Version(transformers.__version__).release < (5, 24):
+            raise InputError(
+                f"bases of family {config.model_type!r} fail at videos in transformers {transformers.__version__}; "
+                "install transformers>=5.24"
+            )
         self.frames_per_step = int(config.video_temporal_patch_size)
 
     def shapes(self, inputs: Mapping[str, Any], times_sec: Sequence[Any] | None = None) -> list[VideoShape]:
