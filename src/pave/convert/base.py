@@ -14,8 +14,8 @@ from torch import Tensor
 from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
 
 from pave.convert.base_config import make_config, make_generation, make_processor, read_original, read_tokenizer
-from pave.convert.base_tensors import INDEX_FILE, SINGLE_FILE, StoredTensor, stored_tensors
 from pave.convert.base_tower import INSIDE, find_tower
+from pave.encoders.weights import INDEX_FILES, WEIGHT_FILES, Stored, open_checkpoint, read_tensors
 from pave.errors import InputError, nearest
 from pave.files import check_vacant, whole_folder
 from pave.shipped import locate
@@ -92,7 +92,7 @@ def convert_base(
     folder = locate(path, {}, "checkpoint")
     original = read_original(folder / "config.json")
     tokenizer, words = read_tokenizer(folder)
-    stored = stored_tensors(folder)
+    stored = open_checkpoint(str(folder), None, part=str).tensors
     inside = {name.removeprefix(INSIDE): tensor for name, tensor in stored.items() if name.startswith(INSIDE)}
     tower = find_tower(inside, original.get("mm_vision_tower"), vision_tower, vision_heads, image_size)
     config = make_config(original, folder / "config.json", tower.config, tokenizer)
@@ -137,9 +137,7 @@ def _old_name(name: str, tower_prefix: str) -> str:
     return name
 
 
-def _check_tensors(
-    found: Mapping[str, StoredTensor], config: LlavaOnevisionConfig, folder: Path, tower_prefix: str
-) -> None:
+def _check_tensors(found: Mapping[str, Stored], config: LlavaOnevisionConfig, folder: Path, tower_prefix: str) -> None:
     """Compare names and shapes with those of the model that the configuration describes."""
     with torch.device("meta"):
         wanted = LlavaOnevisionForConditionalGeneration(config).state_dict()
@@ -159,13 +157,13 @@ def _check_tensors(
             )
 
 
-def _write_tensors(folder: Path, tensors: Mapping[str, StoredTensor], vocabulary: int) -> tuple[int, torch.dtype]:
+def _write_tensors(folder: Path, tensors: Mapping[str, Stored], vocabulary: int) -> tuple[int, torch.dtype]:
     """Write one file for each that is read; return how many, and the float type of the embeddings."""
     files = sorted({tensor.file for tensor in tensors.values()})
     dtype, size, index = torch.float32, 0, {}
     for number, file in enumerate(files, start=1):
-        target = SINGLE_FILE if len(files) == 1 else f"model-{number:05}-of-{len(files):05}.safetensors"
-        shard = {name: tensor.read() for name, tensor in tensors.items() if tensor.file == file}
+        target = WEIGHT_FILES[0] if len(files) == 1 else f"model-{number:05}-of-{len(files):05}.safetensors"
+        shard = read_tensors({name: tensor for name, tensor in tensors.items() if tensor.file == file})
         for name in {EMBEDDINGS, OUTPUT} & set(shard):
             shard[name] = _with_rows(shard[name], vocabulary)
         if EMBEDDINGS in shard:
@@ -175,7 +173,7 @@ def _write_tensors(folder: Path, tensors: Mapping[str, StoredTensor], vocabulary
         index.update(dict.fromkeys(shard, target))
     if len(files) > 1:
         text = json.dumps({"metadata": {"total_size": size}, "weight_map": index}, indent=2, sort_keys=True)
-        (folder / INDEX_FILE).write_text(text + "\n", encoding="utf-8")
+        (folder / INDEX_FILES[0]).write_text(text + "\n", encoding="utf-8")
     return len(files), dtype
 
 

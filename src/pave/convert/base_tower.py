@@ -11,7 +11,7 @@ from pathlib import Path
 from transformers import LlavaOnevisionConfig, SiglipVisionConfig
 
 from pave.config import read_json
-from pave.convert.base_tensors import StoredTensor, stored_tensors
+from pave.encoders.weights import Stored, open_checkpoint
 from pave.errors import InputError
 from pave.shipped import locate
 
@@ -37,7 +37,7 @@ class Tower:
         heads_origin: What says its head count and frame size, which weights do not tell.
     """
 
-    tensors: dict[str, StoredTensor]
+    tensors: dict[str, Stored]
     prefix: str
     config: SiglipVisionConfig
     origin: str
@@ -45,7 +45,7 @@ class Tower:
 
 
 def find_tower(
-    inside: dict[str, StoredTensor],
+    inside: dict[str, Stored],
     named: str | None,
     given: str | Path | None,
     heads: int | None,
@@ -73,7 +73,8 @@ def find_tower(
         tensors, prefix, origin = inside, INSIDE, "checkpoint"
     else:
         assert folder is not None
-        tensors, prefix, origin = _without_end(stored_tensors(folder)), SEPARATE, str(source)
+        stored = open_checkpoint(str(folder), None, part=str).tensors
+        tensors, prefix, origin = _without_end(stored), SEPARATE, str(source)
     sizes, positions = _sizes(tensors, prefix, origin)
     known, heads_origin = _known(sizes, positions, configured)
     told = {"num_attention_heads": heads, "image_size": image_size}
@@ -102,7 +103,7 @@ def _configuration(folder: Path) -> Mapping[str, int]:
     return {key: vision[key] for key in UNTOLD}
 
 
-def _without_end(stored: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+def _without_end(stored: Mapping[str, Stored]) -> dict[str, Stored]:
     """Keep the vision part of a whole SigLIP, but for its head and last layer, which the reference deletes, too."""
     if any(name.startswith(SEPARATE) for name in stored):
         stored = {name.removeprefix(SEPARATE): tensor for name, tensor in stored.items() if name.startswith(SEPARATE)}
@@ -110,12 +111,12 @@ def _without_end(stored: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
     return {name: tensor for name, tensor in stored.items() if not name.startswith(("head.", last))}
 
 
-def _layers(tensors: Mapping[str, StoredTensor]) -> int:
+def _layers(tensors: Mapping[str, Stored]) -> int:
     numbers = [name.split(".")[2] for name in tensors if name.startswith("encoder.layers.")]
     return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
 
 
-def _sizes(tensors: Mapping[str, StoredTensor], prefix: str, origin: str) -> tuple[dict[str, int], int]:
+def _sizes(tensors: Mapping[str, Stored], prefix: str, origin: str) -> tuple[dict[str, int], int]:
     """Return what the tower's shapes say of it, and its number of positions."""
 
     def shape(name: str, dimensions: int) -> tuple[int, ...]:

@@ -100,15 +100,7 @@ class Checkpoint:
         Raises:
             InputError: If one is no float tensor, or holds NaN or infinity.
         """
-        files: dict[Path, list[str]] = {}
-        for name in names:
-            files.setdefault(self.tensors[name].file, []).append(name)
-        found: dict[str, Tensor] = {}
-        for file, inside in files.items():
-            with _opened(file) as reader:
-                for name in inside:
-                    found[name] = _checked(reader(self.tensors[name].name), self.tensors[name])
-        return found
+        return read_tensors({name: self.tensors[name] for name in names})
 
     def revision(self, names: Iterable[str]) -> str:
         """Return what identifies tensors of the part: the commit on the hub, or a hash of their values."""
@@ -155,6 +147,22 @@ def open_checkpoint(source: str, revision: str | None, part: Part, usual: str | 
         logger.info("%s: %d tensors of other parts are left alone, such as %s", source, len(others), others[0])
     config = place.get(CONFIG_FILE)
     return Checkpoint(source, tensors, read_json(config) if config is not None else {}, place.commit)
+
+
+def read_tensors(stored: Mapping[str, Stored]) -> dict[str, Tensor]:
+    """Return tensors, by the same names, opening each file once.
+
+    Raises:
+        InputError: If one is no float tensor, or holds NaN or infinity.
+    """
+    files: dict[Path, dict[str, Stored]] = {}
+    for name, tensor in stored.items():
+        files.setdefault(tensor.file, {})[name] = tensor
+    found: dict[str, Tensor] = {}
+    for file, inside in files.items():
+        with _opened(file) as reader:
+            found.update({name: _checked(reader(tensor.name), tensor) for name, tensor in inside.items()})
+    return found
 
 
 def most_common(lengths: Iterable[int]) -> int:
