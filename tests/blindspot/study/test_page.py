@@ -61,7 +61,7 @@ def test_every_sentence_with_a_number_points_to_a_row_that_is_there(whole: tuple
     anchors = set(re.findall(r'<a id="([^"]+)">', page))
     sentences = [line for line in page.splitlines() if line.startswith("- ")]
 
-    assert len(sentences) > 40
+    assert len(sentences) > 30
     assert all("](#" in sentence for sentence in sentences if re.search(r"\d", sentence))
     pointers = re.findall(r"\]\(#([^)]+)\)", page)
     assert pointers and set(pointers) <= anchors
@@ -74,6 +74,24 @@ def test_verdicts_follow_the_numbers(whole: tuple[str, Path]) -> None:
     assert "+60.0 points" in page and "gains 40 points or more holds" in page
     assert "is 10 % of the operations that appended tokens add" in page
     assert "does **not** hold" not in page.split("## Several channels")[0]
+
+
+def test_a_default_that_is_beaten_is_told(plans: Path, tmp_path: Path) -> None:
+    shutil.rmtree(plans / "results", ignore_errors=True)
+    rates = {"default": 0.6, "layers=1": 0.9, "layers=3": 0.3, "gate=tanh": 0.6}
+    for number, run in enumerate(read_plan(plans / "ablations.yaml").runs):
+        if (rate := rates.get(run.labels["variant"])) is not None:
+            write_result(Results(plans / "results" / "ablations"), run, rate, number)
+    write_page(plans, tmp_path / "study.md")
+    page = (tmp_path / "study.md").read_text(encoding="utf-8").split("### What decides each default")[1]
+    lines = {line.split(" | ")[0]: line for line in page.splitlines() if line.startswith("| `")}
+
+    assert list(lines)[:2] == ["| `patch.layers`", "| `patch.gate`"]
+    assert lines["| `patch.layers`"].startswith(
+        "| `patch.layers` | `2` | `beaten` | [hear-layers=1](#ablations-hear-layers-1) `hear` +"
+    )
+    assert "[hear-layers=3](#ablations-hear-layers-3) `hear` −" in lines["| `patch.layers`"].split(" | ")[4]
+    assert "| `norm` | `holds` | – | – |" in lines["| `patch.gate`"]
 
 
 def test_plots_are_drawn(whole: tuple[str, Path]) -> None:

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
+from typing import Any
 
-from pave.blindspot.study.page.markdown import NOT_RUN, percent, pointer, seeds, signed, table, target
+from pave.blindspot.study.page.markdown import NONE, NOT_RUN, percent, pointer, seeds, signed, table, target
 from pave.blindspot.study.page.verdicts import compared
 from pave.blindspot.study.rows import Row, Score, Study
 
 DEFAULT = "default"
+PLACES = {
+    "alignment": "patch.alignment",
+    "overlap_sec": "patch.overlap_sec",
+    "positions": "patch.positions",
+    "value_projection": "patch.value_projection",
+    "layers": "patch.layers",
+    "hidden_dim": "patch.hidden_dim",
+    "query": "patch.query",
+    "gate": "patch.gate",
+    "side_dropout": "side_dropout",
+    "augmentation": "augmentation",
+    "rate": "preprocessing.encoder",
+    "lora_r": "lora.r",
+}
+"""Where the fields that are varied stand in a training's configuration."""
+
 CONDITIONS = ("missing", "see_missing", "sparse", "uneven", "late", "shifted", "jittered")
 
 
@@ -27,10 +45,16 @@ def section(study: Study) -> Iterator[str]:
         asked = [track, "see", *(name for name in CONDITIONS if any(name in row.evaluations for row in rows))]
         lines = [_line(study, row, default, asked) for row in rows]
         yield table(["", *(f"`{name}`" for name in asked), "seeds"], lines)
-    said = list(_verdicts(study))
-    if said:
+    lines = [line for field in fields_of(study) if (line := _decision(study, field))]
+    if lines:
         yield "### What decides each default"
-        yield "\n".join(f"- {sentence}" for sentence in said)
+        yield (
+            "Every row of a field beside the default, in all columns above. `holds`: no other value is clearly better "
+            "anywhere. `a trade`: each other value that is clearly better somewhere is clearly worse elsewhere. "
+            "`beaten`: one is clearly better and nowhere clearly worse. By chance alone one comparison in forty comes "
+            "out as clearly better."
+        )
+        yield table(["field", "default", "", "clearly better", "clearly worse", "rows"], lines)
 
 
 def fields_of(study: Study) -> list[str]:
@@ -61,20 +85,38 @@ def _cell(row: Row, default: Row, evaluation: str) -> str:
     return f"{100 * score.value:.1f} % ({told if compared(difference) == 'no clear difference' else f'**{told}**'})"
 
 
-def _verdicts(study: Study) -> Iterator[str]:
-    for field in fields_of(study):
-        better, worse, rows = [], [], []
-        for track in study.values("track"):
-            for row, difference in differences(study, field, track):
-                rows.append(row)
-                told = f"{pointer(study, row)} {signed(difference.value)}"
-                if compared(difference) == "clearly better":
-                    better.append(told)
-                elif compared(difference) == "clearly worse":
-                    worse.append(told)
-        if not rows:
-            continue
-        said = "another value is clearly better" if better else "no other value is clearly better"
-        parts = [f"{label}: {', '.join(found)}" for label, found in (("better", better), ("worse", worse)) if found]
-        looked = "" if better or worse else f" ({', '.join(pointer(study, row) for row in rows)})"
-        yield f"`{field}`: {said}{looked}{'; ' if parts else ''}{'; '.join(parts)}."
+def _decision(study: Study, field: str) -> list[str]:
+    """Return the line of a field; nothing if none of its rows was run."""
+    values, verdicts, better, worse, pointers = [], [], [], [], []
+    for track in study.values("track"):
+        default = study.find(track=track, variant=DEFAULT)
+        rows = [row for row, _ in differences(study, field, track)]
+        for row in rows:
+            found = {name: row.difference(default, name) for name in row.evaluations if name in default.evaluations}
+            told = {name: difference for name, difference in found.items() if difference is not None}
+            gains, losses = (_told(study, row, told, wanted) for wanted in ("clearly better", "clearly worse"))
+            verdicts.append("holds" if not gains else "a trade" if losses else "beaten")
+            better += gains
+            worse += losses
+            pointers.append(pointer(study, row))
+        if rows:
+            values.append(f"`{_value(default, PLACES[field])}`")
+    if not pointers:
+        return []
+    verdict = next(name for name in ("beaten", "a trade", "holds") if name in verdicts)
+    cells = [f"`{PLACES[field]}`", ", ".join(dict.fromkeys(values)), f"`{verdict}`"]
+    return [*cells, "; ".join(better) or NONE, "; ".join(worse) or NONE, ", ".join(pointers)]
+
+
+def _told(study: Study, row: Row, found: Mapping[str, Score], verdict: str) -> list[str]:
+    """Return the columns in which a row compares so with the default, in one text, if there are any."""
+    told = [f"`{name}` {signed(score.value)}" for name, score in found.items() if compared(score) == verdict]
+    return [f"{pointer(study, row)} {', '.join(told)}"] if told else []
+
+
+def _value(row: Row, place: str) -> Any:
+    """Return what stands at a place of a row's configuration, ``none`` for a group of fields that change nothing."""
+    value: Any = row.runs[0].train
+    for name in place.split("."):
+        value = getattr(value, name)
+    return "none" if is_dataclass(value) and value == type(value)() else value
