@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 from transformers import PreTrainedModel
 
 from pave import InputError, LoraSpec, PatchConfig, PaveModel, SideChannel
@@ -222,6 +224,19 @@ class TestTraining:
             model(**batch.inputs, **batch.extras, labels=batch.inputs["input_ids"]).loss.backward()
             gradients.append([weight.grad.clone() for weight in model.parameters() if weight.requires_grad])
         torch.testing.assert_close(gradients[0], gradients[1])
+
+    def test_checkpointing_keeps_a_frozen_tower_out_of_the_backward_pass(
+        self, family: str, base: PreTrainedModel
+    ) -> None:
+        model, batch = patched(base).train(), make_batch(family)
+        model.add_patch("lora_only", None, LoraSpec(r=2))
+        model.gradient_checkpointing_enable()
+        tower = next(module for name, module in base.named_modules() if name.endswith(model.family.vision_tower))
+        outputs: list[Any] = []
+        tower.register_forward_hook(lambda module, arguments, output: outputs.append(output))
+        model(**batch.inputs, labels=batch.inputs["input_ids"], patches=["lora_only"]).loss.backward()
+        tensors = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, torch.Tensor)]
+        assert tensors and not any(tensor.requires_grad for tensor in tensors)
 
     def test_set_trainable(self, base: PreTrainedModel) -> None:
         model = patched(base)

@@ -49,11 +49,16 @@ class Hosted(nn.Module):
         return self.base._no_split_modules
 
     def activation_checkpointing_enable(self, activation_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
-        """Recompute activations of the language model's layers in the backward pass."""
+        """Recompute activations in the backward pass, by default not reentrantly."""
+        options = {"use_reentrant": False, **(activation_checkpointing_kwargs or {})}
         if hasattr(self.base, "activation_checkpointing_enable"):
-            self.base.activation_checkpointing_enable(activation_checkpointing_kwargs)
+            self.base.activation_checkpointing_enable(options)
         else:
-            self.base.gradient_checkpointing_enable(activation_checkpointing_kwargs)
+            self.base.gradient_checkpointing_enable(options)
+        if not options["use_reentrant"]:
+            # transformers lets the inputs of models with adapters require gradients, the tower's, too, which only
+            # reentrant checkpoints need: the backward pass would go through a tower in which nothing is trained.
+            self.base.disable_input_require_grads()
 
     def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
         """Former name of :meth:`activation_checkpointing_enable`, which older releases of ``transformers`` call."""

@@ -26,8 +26,8 @@ def section(study: Study) -> Iterator[str]:
     yield (
         "Patches of the main table, asked with side channels that were changed after training. "
         + " ".join(f"`{name}`: {text}." for name, text in CONDITIONS.items())
-        + " In `sparse`, `uneven` and `late` the times are true, and who reads them knows where the steps that are left "
-        "belong. In `shifted` and `jittered` the times are wrong, and seconds know nothing that numbers do not."
+        + " In `sparse`, `uneven` and `late` the times are true, and who reads them knows where the steps that are "
+        "left belong. In `shifted` and `jittered` the times are wrong, and seconds know nothing that numbers do not."
     )
     lines = []
     for track in TRACKS:
