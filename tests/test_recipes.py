@@ -59,6 +59,21 @@ def test_two_steps_on_a_tiny_base(name: str, base: str, tmp_path: Path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("--patch=null", "--preprocessing.encoder=null"), id="LoRA alone"),
+        pytest.param(("--patch.type=append",), id="appended tokens"),
+        pytest.param(
+            ("--patch.value_projection=tied", "--patch.alignment=index", "--patch.layout=grid"), id="reference"
+        ),
+    ],
+)
+def test_other_methods_of_the_study_take_their_steps(arguments: tuple[str, ...]) -> None:
+    found = rehearse(recipe("avsd", "llava-onevision-7b", *arguments), tiny=True)
+    assert len(found.losses) == 2 and all(loss > 0 for loss in found.losses)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_has_the_samples_of_the_paper(name: str) -> None:
     config = recipe(name, "llava-onevision-7b")

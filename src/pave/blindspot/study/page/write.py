@@ -69,6 +69,42 @@ stay together. They tell how far other films would move a number, and not how fa
 counted in the tables, and all their answers are in the result files. Differences are taken question by question."""
 
 
+CLOSING = """## The same with real bases and real data
+
+What stands above is a plan of `pave train` and `pave eval`, and so is the same comparison where there are GPUs,
+weights and films. [Recipes](recipes.md) has the configurations, the commands that make their data, and what differs
+from the paper.
+
+| benchmark | channel | configuration |
+| --- | --- | --- |
+| ScanQA | `depth` | `configs/recipes/scanqa.yaml` |
+| SQA3D | `depth` | `configs/recipes/sqa3d.yaml` |
+| AVSD | `audio` | `configs/recipes/avsd.yaml` |
+| AVQA | `audio` | `configs/recipes/avqa.yaml` |
+| MUSIC-AVQA | `audio` | `configs/recipes/music-avqa.yaml` |
+| Ego-Exo4D | `views` | `configs/recipes/ego-exo4d.yaml` |
+| Video-MME, MVBench and MLVU, trained on LLaVA-Video | `frames` | `configs/recipes/llava-video.yaml` |
+
+The base is one line of each, or an argument: `--base llava-hf/llava-onevision-qwen2-0.5b-ov-hf`,
+`llava-hf/llava-onevision-qwen2-7b-ov-hf`, `Qwen/Qwen2.5-VL-7B-Instruct` or `Qwen/Qwen3-VL-8B-Instruct`. The rows of
+the main table, on AVSD, after a look at what they take:
+
+```bash
+pave train configs/recipes/avsd.yaml --dry-run tiny
+TRAIN="accelerate launch --multi_gpu --num_processes 4 -m pave train \\
+    configs/recipes/avsd.yaml --gradient_accumulation 4"
+$TRAIN
+$TRAIN --out outputs/avsd-lora --patch null --preprocessing.encoder null
+$TRAIN --out outputs/avsd-append --patch.type append
+$TRAIN --out outputs/avsd-reference --patch.value_projection tied --patch.alignment index --patch.layout grid
+pave eval avsd --data sets/avsd-test --out results/avsd \\
+    --compare base,lora:outputs/avsd-lora,patch:outputs/avsd-append,patch:outputs/avsd-reference,patch:outputs/avsd
+```
+
+None of this was run in its real size here. Tests take the steps of every recipe, and of every row of this table, on a
+tiny random base of its family, through the code that trains."""
+
+
 def read_studies(plans: Path) -> list[Study]:
     """Read the plans of a folder and their results.
 
@@ -102,7 +138,7 @@ def write_page(plans: Path, page: Path) -> None:
         pictured = plots.draw(study, image)
         parts += [heading, *([f"![{PICTURES[study.name]}]({IMAGES_FOLDER}/{image.name})"] if pictured else []), *rest]
     parts += sizes.section(_sizes(results / sizes.SIZES_FILE))
-    parts += overhead.section(_measured(results / overhead.OVERHEAD_FILE))
+    parts += [*overhead.section(_measured(results / overhead.OVERHEAD_FILE)), CLOSING]
     write_whole(page, "\n\n".join(part.strip() for part in parts) + "\n")
 
 
