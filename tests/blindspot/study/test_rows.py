@@ -45,6 +45,20 @@ def test_a_difference_is_that_of_the_values_and_knows_the_pairs(rows: dict[str, 
     assert back is not None and compared(back) == "clearly worse"
 
 
+def test_several_evaluations_are_compared_in_their_mean(rows: dict[str, Row]) -> None:
+    base = rows["base"]
+    score = base.found[0]["scores"]["hear"]
+    wrong = {**score, "correct": "0" * QUESTIONS}
+    both = Row("both", {}, base.runs, [{**base.found[0], "scores": {"hear": score, "wrong": wrong}}])
+    none = Row("none", {}, base.runs, [{**base.found[0], "scores": {"hear": wrong, "wrong": wrong}}])
+    gain, half = none.difference(both, "hear"), none.difference(both, ("hear", "wrong"))
+
+    assert gain is not None and half is not None
+    assert half.value == pytest.approx(gain.value / 2) and half.interval == pytest.approx(
+        tuple(edge / 2 for edge in gain.interval)
+    )
+
+
 def test_a_row_without_results_has_no_score(tmp_path: Path, rows: dict[str, Row]) -> None:
     empty = rows_of(rows["lora"].runs, Results(tmp_path / "nothing"))[0]
 

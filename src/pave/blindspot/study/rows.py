@@ -79,12 +79,14 @@ class Row:
         interval = clustered_interval(rates, clips, BOOTSTRAP_SEED)
         return Score(float(rates.mean()), interval, tuple(answers.mean(axis=1).tolist()), chance, len(rates))
 
-    def difference(self, other: Row, evaluation: str, of_other: str | None = None) -> Score | None:
+    def difference(
+        self, other: Row, evaluation: str | Sequence[str], of_other: str | Sequence[str] | None = None
+    ) -> Score | None:
         """Return how much more it scores than another row on the same questions, which are compared in pairs.
 
         Args:
             other: The other row.
-            evaluation: The evaluation.
+            evaluation: The evaluation, or several of the same questions, whose mean is compared.
             of_other: The other row's, if it has another name there.
 
         Raises:
@@ -106,8 +108,15 @@ class Row:
         values = [value for found in self.found if (value := _inside(found, path)) is not None]
         return float(np.mean(values)) if values else None
 
-    def _answers(self, evaluation: str) -> tuple[np.ndarray, list[int]]:
+    def _answers(self, evaluation: str | Sequence[str]) -> tuple[np.ndarray, list[int]]:
         """Return what was right (seeds, questions), and the film of each question."""
+        if not isinstance(evaluation, str):
+            answers, films = zip(*(self._answers(name) for name in evaluation), strict=True)
+            if any(clips != films[0] for clips in films):
+                raise InputError(
+                    f"the evaluations {', '.join(evaluation)} of {self.name} are not of the same questions"
+                )
+            return np.mean(answers, axis=0), films[0]
         scores = [found["scores"][evaluation] for found in self.found]
         clips: list[int] = scores[0]["clips"]
         if any(score["clips"] != clips for score in scores):

@@ -27,7 +27,7 @@ PLACES = {
 }
 """Where the fields that are varied stand in a training's configuration."""
 
-CONDITIONS = ("missing", "see_missing", "sparse", "uneven", "late", "shifted", "jittered")
+CONDITIONS = ("missing", "see_missing", "sparse", "uneven", "late", "shifted", "shifted_back", "jittered")
 
 
 def section(study: Study) -> Iterator[str]:
