@@ -102,6 +102,16 @@ def test_light_without_heavy_packages(statement: str) -> None:
     assert result.stdout.splitlines()[-1] == "loaded: []"
 
 
+@pytest.mark.parametrize("command", ["train", "eval"])
+def test_help_does_not_wait_for_what_it_describes(command: str) -> None:
+    code = (
+        f"import sys; from pave.cli import main\ntry: main(['{command}', '--help'])\nexcept SystemExit: pass\n"
+        "print('loaded:', [name for name in ('transformers', 'peft') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"pave {command}" in result.stdout and result.stdout.splitlines()[-1] == "loaded: []"
+
+
 def test_runs_as_a_module() -> None:
     run = subprocess.run([sys.executable, "-m", "pave", "--version"], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == pave.__version__

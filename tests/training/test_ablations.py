@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from pave.config import LoraSpec, PatchConfig
 from pave.data.disturbance import Disturbance
 from pave.model import PaveModel
-from pave.training.augmentation import Augmentation
+from pave.training.config import Augmentation
 from pave.training.train import train
 from tests.tiny import LORA, PATCH, SIDE_DIM, base_folder
 from tests.training.test_train import make_config

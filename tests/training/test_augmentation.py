@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from pave import InputError
-from pave.training.augmentation import Augmentation, hidden, hide_video
+from pave.training.augmentation import hidden, hide_video
+from pave.training.config import Augmentation
 from pave.types import VideoTokens
 from tests.batches import logits, make_batch, patched
 from tests.tiny import make_model

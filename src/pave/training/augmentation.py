@@ -1,41 +1,16 @@
-"""What training does to its samples so that a patch must use its channel, and stands a channel that is not exact."""
+"""Hidden video tokens: what training does to its samples so that a patch must use its channel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from pave.data.disturbance import Disturbance
-from pave.errors import InputError
 from pave.model import PaveModel
 from pave.types import VideoTokens
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What is done anew at each use of a sample.
-
-    Args:
-        side: What is done to the steps of side channels.
-        hidden_video: Share of a video's tokens in whose place the language model sees the mean of all of them; patches
-            still ask with the tokens themselves (GeoSR, arXiv 2603.26639, hides tokens for the same end).
-
-    Raises:
-        InputError: On a value out of range.
-    """
-
-    side: Disturbance = field(default_factory=Disturbance)
-    hidden_video: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.hidden_video < 1:
-            raise InputError(
-                f"augmentation: hidden_video is {self.hidden_video}; it must be from 0 up to, not including, 1"
-            )
 
 
 def hide_video(model: PaveModel, inputs: Mapping[str, Any], share: float, rng: np.random.Generator) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pave.config import LoraSpec, PatchConfig, Preprocessing, check_choices
+from pave.data.disturbance import Disturbance
 from pave.errors import InputError
-from pave.training.augmentation import Augmentation
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,29 @@ class Source:
             raise InputError(f"data source {self.path}: weight is {self.weight}; it must be above 0")
         if self.from_step < 0:
             raise InputError(f"data source {self.path}: from_step is {self.from_step}; it must be 0 or more")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to a sample anew at each use: so a patch must use its channel, and stands one that is not exact.
+
+    Args:
+        side: What is done to the steps of side channels.
+        hidden_video: Share of a video's tokens in whose place the language model sees the mean of all of them; patches
+            still ask with the tokens themselves (GeoSR, arXiv 2603.26639, hides tokens for the same end).
+
+    Raises:
+        InputError: On a value out of range.
+    """
+
+    side: Disturbance = field(default_factory=Disturbance)
+    hidden_video: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hidden_video < 1:
+            raise InputError(
+                f"augmentation: hidden_video is {self.hidden_video}; it must be from 0 up to, not including, 1"
+            )
 
 
 @dataclass(frozen=True)
