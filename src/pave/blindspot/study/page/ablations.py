@@ -7,6 +7,7 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from pave.blindspot.study.page.markdown import NONE, NOT_RUN, percent, pointer, seeds, signed, table, target
+from pave.blindspot.study.page.times import TOGETHER
 from pave.blindspot.study.page.verdicts import compared
 from pave.blindspot.study.rows import Row, Score, Study
 
@@ -52,7 +53,7 @@ def section(study: Study) -> Iterator[str]:
             "Every row of a field beside the default, in all columns above. `holds`: no other value is clearly better "
             "anywhere. `a trade`: each other value that is clearly better somewhere is clearly worse elsewhere. "
             "`beaten`: one is clearly better and nowhere clearly worse. By chance alone one comparison in forty comes "
-            "out as clearly better."
+            "out as clearly better. `shifted` and `shifted_back` count in their mean."
         )
         yield table(["field", "default", "", "clearly better", "clearly worse", "rows"], lines)
 
@@ -92,7 +93,7 @@ def _decision(study: Study, field: str) -> list[str]:
         default = study.find(track=track, variant=DEFAULT)
         rows = [row for row, _ in differences(study, field, track)]
         for row in rows:
-            found = {name: row.difference(default, name) for name in row.evaluations if name in default.evaluations}
+            found = {name: row.difference(default, names) for name, names in _compared_in(row, default).items()}
             told = {name: difference for name, difference in found.items() if difference is not None}
             gains, losses = (_told(study, row, told, wanted) for wanted in ("clearly better", "clearly worse"))
             verdicts.append("holds" if not gains else "a trade" if losses else "beaten")
@@ -108,9 +109,17 @@ def _decision(study: Study, field: str) -> list[str]:
     return [*cells, "; ".join(better) or NONE, "; ".join(worse) or NONE, ", ".join(pointers)]
 
 
+def _compared_in(row: Row, default: Row) -> dict[str, tuple[str, ...]]:
+    """Return the evaluations in which a row is compared, by what they are called: those that say one thing, as one."""
+    names = [name for name in row.evaluations if name in default.evaluations]
+    pairs = {name: pair for pair in TOGETHER for name in pair if set(pair) <= set(names)}
+    found = {name: pairs.get(name, (name,)) for name in names}
+    return {" + ".join(f"`{name}`" for name in together): together for together in found.values()}
+
+
 def _told(study: Study, row: Row, found: Mapping[str, Score], verdict: str) -> list[str]:
     """Return the columns in which a row compares so with the default, in one text, if there are any."""
-    told = [f"`{name}` {signed(score.value)}" for name, score in found.items() if compared(score) == verdict]
+    told = [f"{name} {signed(score.value)}" for name, score in found.items() if compared(score) == verdict]
     return [f"{pointer(study, row)} {', '.join(told)}"] if told else []
 
 
