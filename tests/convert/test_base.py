@@ -355,6 +355,8 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
             lambda listed: {k: v for k, v in listed.items() if not v.startswith("model-00002")},
             "tensor '.*' is missing",
         ),
+        (lambda listed: {k: v for k, v in listed.items() if k != Q}, f"tensor '{Q}' is not listed"),
+        (lambda listed: {**listed, "more": "model-00001-of-00002.safetensors"}, "tensor 'more' is missing, though"),
         (lambda listed: None, "lacks 'weight_map'"),
     ],
 )

@@ -126,7 +126,7 @@ def open_checkpoint(source: str, revision: str | None, part: Part, usual: str | 
         InputError: If there is no such thing, it cannot be read, or holds nothing of the part.
     """
     place = find_place(source, revision)
-    files = _files(place, part, usual)
+    files, listed = _files(place, part, usual)
     tensors: dict[str, Stored] = {}
     others: list[str] = []
     for file in files:
@@ -138,8 +138,13 @@ def open_checkpoint(source: str, revision: str | None, part: Part, usual: str | 
                 raise InputError(
                     f"{source}: holds both {tensors[inner].name!r} and {name!r}, copies of one tensor; remove one"
                 )
+            elif listed is not None and listed.get(name) != file.name:
+                raise InputError(f"{file}: tensor {name!r} is not listed for this file in the index beside it")
             else:
                 tensors[inner] = Stored(file, name, shape)
+    for name, shard in (listed or {}).items():
+        if (inner := part(name)) is not None and inner not in tensors:
+            raise InputError(f"{source}: tensor {name!r} is missing, though the index lists it in {shard}")
     if not tensors:
         held = f"; it holds {others[0]!r} and the like" if others else ""
         raise InputError(f"{source}: holds none of the tensors that are wanted{held}; name another checkpoint")
@@ -192,26 +197,28 @@ def count_layers(names: Iterable[str], start: str) -> int:
     return max((index for index, count in found.items() if 2 * count >= whole), default=-1) + 1
 
 
-def _files(place: Place, part: Part, usual: str | None) -> list[Path]:
-    """Return the weights files that hold the part."""
+def _files(place: Place, part: Part, usual: str | None) -> tuple[list[Path], dict[str, str] | None]:
+    """Return the weights files that hold the part, and, if they are several, what their index lists."""
     if isinstance(place, Folder) and place.only is not None:
-        return [place.only]
+        return [place.only], None
     for name in INDEX_FILES:
         index = place.get(name)
         if index is not None:
-            return [_shard(place, index, name) for name in _shards(index, part)]
+            listed = _listed(index)
+            shards = sorted({shard for tensor, shard in listed.items() if part(tensor) is not None})
+            return [_shard(place, index, shard) for shard in shards], listed
     for name in (*((usual,) if usual else ()), *WEIGHT_FILES):
         file = place.get(name)
         if file is not None:
-            return [file]
-    return [place.single((*((usual,) if usual else ()), *WEIGHT_FILES, *INDEX_FILES))]
+            return [file], None
+    return [place.single((*((usual,) if usual else ()), *WEIGHT_FILES, *INDEX_FILES))], None
 
 
-def _shards(index: Path, part: Part) -> list[str]:
+def _listed(index: Path) -> dict[str, str]:
     names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(file, str) for file in names.values()):
         raise InputError(f"{index}: lacks 'weight_map', which tells the file of each tensor; copy it again")
-    return sorted({file for name, file in names.items() if part(name) is not None})
+    return names
 
 
 def _shard(place: Place, index: Path, name: str) -> Path:

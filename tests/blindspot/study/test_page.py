@@ -59,9 +59,11 @@ def whole(plans: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, P
 def test_every_sentence_with_a_number_points_to_a_row_that_is_there(whole: tuple[str, Path]) -> None:
     page, _ = whole
     anchors = set(re.findall(r'<a id="([^"]+)">', page))
+    decisions = page.split("### What decides each default")[1].split("\n## ")[0].splitlines()
     sentences = [line for line in page.splitlines() if line.startswith("- ")]
+    sentences += [line for line in decisions if line.startswith("| `")]
 
-    assert len(sentences) > 30
+    assert len(sentences) > 40
     assert all("](#" in sentence for sentence in sentences if re.search(r"\d", sentence))
     pointers = re.findall(r"\]\(#([^)]+)\)", page)
     assert pointers and set(pointers) <= anchors

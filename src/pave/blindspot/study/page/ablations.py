@@ -66,9 +66,12 @@ def fields_of(study: Study) -> list[str]:
 def differences(study: Study, field: str, track: str) -> list[tuple[Row, Score]]:
     """Return the rows of a field on a track that differ from the default, with their difference."""
     default = study.find(track=track, variant=DEFAULT)
-    rows = [row for row in study.rows if row.labels["track"] == track and row.labels["variant"].split("=")[0] == field]
-    found = [(row, row.difference(default, track)) for row in rows]
+    found = [(row, row.difference(default, track)) for row in _rows(study, field, track)]
     return [(row, difference) for row, difference in found if difference is not None]
+
+
+def _rows(study: Study, field: str, track: str) -> list[Row]:
+    return [row for row in study.rows if row.labels["track"] == track and row.labels["variant"].split("=")[0] == field]
 
 
 def _line(study: Study, row: Row, default: Row, asked: Sequence[str]) -> list[str]:
@@ -91,7 +94,7 @@ def _decision(study: Study, field: str) -> list[str]:
     values, verdicts, better, worse, pointers = [], [], [], [], []
     for track in study.values("track"):
         default = study.find(track=track, variant=DEFAULT)
-        rows = [row for row, _ in differences(study, field, track)]
+        rows = [row for row in _rows(study, field, track) if row.found and default.found]
         for row in rows:
             found = {name: row.difference(default, names) for name, names in _compared_in(row, default).items()}
             told = {name: difference for name, difference in found.items() if difference is not None}
