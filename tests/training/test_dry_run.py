@@ -17,7 +17,7 @@ from transformers import AutoModelForImageTextToText
 from pave.bases.sizes import configuration_of
 from pave.config import BaseRecord, LoraSpec, PatchConfig, Preprocessing
 from pave.cost import meta_model
-from pave.cost.training import CHECKPOINTING, count_step
+from pave.cost.training import count_step
 from pave.data.processor import PaveProcessor
 from pave.errors import InputError
 from pave.media.video import Frames
@@ -67,7 +67,7 @@ def measure(model: PaveModel, batch: dict[str, Any], precision: torch.dtype, che
     """Bytes that two real steps hold at their peak, weights included."""
     model.train(True)
     if checkpointing:
-        model.gradient_checkpointing_enable(CHECKPOINTING)
+        model.activation_checkpointing_enable()
     optimiser = torch.optim.AdamW([weight for weight in model.parameters() if weight.requires_grad], 1e-3)
     held = sum(weight.numel() * weight.element_size() for weight in (*model.parameters(), *model.buffers()))
     with measured_peak(torch.device("cpu")) as peak:

@@ -17,9 +17,6 @@ from pave.cost.ledger import Ledger, as_on_accelerators, emptied
 from pave.model import PaveModel
 from pave.types import SideChannel, VideoTokens
 
-CHECKPOINTING = {"use_reentrant": False}
-"""How activations are checkpointed in training."""
-
 
 @dataclass(frozen=True)
 class StepCost:
@@ -76,7 +73,7 @@ def count_step(
     if on_accelerator:
         as_on_accelerators(model)
     if gradient_checkpointing:
-        model.gradient_checkpointing_enable(CHECKPOINTING)
+        model.activation_checkpointing_enable()
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     with _watched(trained, ledger, accumulates), ledger:
         inputs = _without_numbers(batch, ledger)

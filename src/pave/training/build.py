@@ -14,7 +14,6 @@ from accelerate import PartialState
 from transformers import TrainingArguments
 
 from pave.checkpoint import locate_patch, read_spec
-from pave.cost.training import CHECKPOINTING
 from pave.data.cache import MediaCache, fill_cache, fill_store
 from pave.data.dataset import SampleDataset
 from pave.data.jsonl import read_samples
@@ -80,7 +79,7 @@ def build_run(config: TrainConfig, folder: Path) -> Built:
         steps = arguments.max_steps
         logger.info("%d samples, %d steps of %d, side: %s", len(dataset), steps, samples_a_step(config), read)
     if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable(CHECKPOINTING)
+        model.activation_checkpointing_enable()
     trainer = PaveTrainer(
         model,
         list(config.parts),
