@@ -45,9 +45,11 @@ def main(data: Path, patch: str, folder: Path, instants: int) -> None:
         child = started(data, patch, out)
         time.sleep(float(rng.uniform(0, length_sec)))
         os.kill(child, signal.SIGKILL)
-        if os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+        status = os.waitpid(child, 0)[1]
+        if os.WIFSIGNALED(status):
             kills.append((runs, responses_in(out, folder / "whole")))
         else:
+            assert status == 0, f"run {runs}, after kills {kills}, failed by itself; its traceback stands above"
             runs += 1
     last = os.waitpid(started(data, patch, folder / f"broken-{runs}"), 0)[1]
     print(json.dumps({"runs": runs, "kills": kills, "last": last}))

@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
 from pave.errors import InputError
-from pave.evaluation import collect
+from pave.evaluation import collect, responses
 from pave.evaluation.config import EvalConfig, EvalSettings
+from pave.evaluation.responses import ResponseFile
 from pave.evaluation.result import EvalResult
 from pave.evaluation.run import run_evaluation
 from tests.tiny import patched, write_data
@@ -62,6 +65,31 @@ def test_killed_at_ten_random_instants(config: EvalConfig, tmp_path: Path) -> No
     assert found["kills"] == sorted(found["kills"])
     for run in range(1, found["runs"] + 1):
         assert same(tmp_path / f"broken-{run}", tmp_path / "whole")
+
+
+def test_one_process_writes_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(responses, "RELEASED_WITHIN_SEC", 0.1)
+    file, other = (ResponseFile(tmp_path / "responses.jsonl") for _ in range(2))
+    with file.writing():
+        with pytest.raises(InputError, match="another process is writing to it"), other.writing():
+            pass
+    with other.writing() as found:
+        assert found == []
+
+
+def test_a_lock_that_is_freed_soon_is_waited_for(tmp_path: Path) -> None:
+    file, other = (ResponseFile(tmp_path / "responses.jsonl") for _ in range(2))
+    held = Event()
+
+    def hold() -> None:
+        with file.writing():
+            held.set()
+            time.sleep(0.3)
+
+    Thread(target=hold).start()
+    assert held.wait(10)
+    with other.writing() as found:
+        assert found == []
 
 
 @pytest.mark.parametrize("kept", [0, 3, 8, 9])

@@ -16,6 +16,9 @@ from pave.errors import InputError
 from pave.evaluation.metrics import exact_match
 from pave.types import Sample
 
+RELEASED_WITHIN_SEC = 5.0
+"""How long a file may stay locked before its writer counts as alive; some systems free a killed one's locks late."""
+
 
 @dataclass(frozen=True)
 class Response:
@@ -118,7 +121,7 @@ class ResponseFile:
         """Give the responses that are there; :meth:`append` adds to them inside."""
         lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=RELEASED_WITHIN_SEC)
         except Timeout:
             raise InputError(
                 f"{self.path}: another process is writing to it; wait for it, or choose another --out"
