@@ -14,10 +14,14 @@ import torch
 from torch import Tensor
 
 from pave import InputError, LoraSpec
+from pave.training.padding import right_padding_unmasked
 from tests.families.subject import BEAMS, CHANNELS, GREEDY, Subject, patch_config
 from tests.families.tiny import batch
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
+
+OWN_MASKS = ("gemma4", "molmo2")
+"""Families whose language models are given masks of (B,1,L,L), since their pictures see what stands after them."""
 
 
 def untrained(subject: Subject, channel: str) -> None:
@@ -111,6 +115,28 @@ def checkpointing(subject: Subject, channel: str) -> None:
         torch.testing.assert_close(_gradients(subject, call), plain, atol=1e-5, rtol=1e-4)
     finally:
         model.base.gradient_checkpointing_disable()
+
+
+def unmasked(subject: Subject, channel: str) -> None:
+    """Padding on the right that is not masked in training changes neither the loss nor a gradient."""
+    call = subject.call(channel, subject.samples(), "right")
+    assert not call["attention_mask"].all()
+    call["labels"] = call["input_ids"].masked_fill(call["attention_mask"] == 0, -100)
+    plain, told = _gradients(subject, call), list[Tensor]()
+
+    def hear(_: torch.nn.Module, __: Any, options: dict[str, Any]) -> None:
+        mask = options["attention_mask"]
+        if isinstance(mask, Tensor) and mask.ndim == 2:
+            told.append(mask)
+
+    with right_padding_unmasked(subject.model):
+        language_model = subject.model.base.get_submodule(subject.family.language_model)
+        heard = language_model.register_forward_pre_hook(hear, with_kwargs=True)
+        found = _gradients(subject, call)
+    heard.remove()
+    assert all(mask.all() for mask in told)
+    assert bool(told) != (subject.name in OWN_MASKS)
+    torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-4)
 
 
 def mixed(subject: Subject, channel: str) -> None:
@@ -212,6 +238,7 @@ BEHAVIOURS: dict[str, Callable[[Subject, str], None]] = {
         beams,
         cache,
         checkpointing,
+        unmasked,
         mixed,
         times,
         stored,

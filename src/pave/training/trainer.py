@@ -21,6 +21,7 @@ from pave.errors import InputError
 from pave.model import PaveModel
 from pave.sharding import fill, in_shards
 from pave.training.augmentation import hide_video
+from pave.training.padding import right_padding_unmasked
 
 PATCHES_FOLDER = "patches"
 STAGING_FOLDER = "staging"
@@ -100,7 +101,8 @@ class PaveTrainer(Trainer):
             inputs = {**inputs, "side": self._thinned(inputs["side"])}
         if self.hidden_video:
             inputs = hide_video(self.model, inputs, self.hidden_video, self._rng())
-        return super().compute_loss(model, inputs, *arguments, **options)
+        with right_padding_unmasked(self.model):
+            return super().compute_loss(model, inputs, *arguments, **options)
 
     def _thinned(self, side: dict[str, list[Any]]) -> dict[str, list[Any]]:
         rng = self._rng()
