@@ -53,6 +53,15 @@ def test_takes_a_lora_alone_with_its_weight(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "patches").exists()
 
 
+def test_says_that_folders_do_not_hold_balance(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = composed(FAMILIES[0], ["audio", "depth"])
+    model.export_merged(tmp_path / "plain")
+    assert "balanced" not in caplog.text
+    model.balanced = True
+    model.export_merged(tmp_path / "balanced")
+    assert "the model is balanced, which folders do not hold" in caplog.text
+
+
 class TestIsRefused:
     """And nothing is written."""
 

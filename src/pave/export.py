@@ -39,6 +39,8 @@ def export_merged(model: PaveModel, folder: Path) -> None:
                 target = fresh / PATCHES_FOLDER / name
                 target.mkdir(parents=True)
                 fill_folder(target, replace(content, spec=spec, lora={}))
+    if model.balanced:
+        logger.warning("%s: the model is balanced, which folders do not hold; set it on what is loaded there", folder)
 
 
 def _check(model: PaveModel, active: dict[str, float]) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pave import InputError, PaveModel
+from pave.cost import Scene, count_base
 from tests.batches import randomize
 from tests.families.subject import BEAMS, Subject, make_subject, patch_config
 from tests.families.tiny import Row, batch, longer, make_base, rows
@@ -119,6 +120,8 @@ def test_a_release_that_fails_at_videos_is_told_at_once(monkeypatch: pytest.Monk
     monkeypatch.setattr("transformers.__version__", "5.23.0")
     with pytest.raises(InputError, match="fail at videos in transformers 5.23.0; install transformers>=5.24"):
         PaveModel.from_base(base)
+    with pytest.raises(InputError, match="install transformers>=5.24"):
+        count_base(base, Scene(frames=4))
 
 
 def test_an_image_beside_videos_is_a_video_of_one_frame() -> None:

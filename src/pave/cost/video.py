@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from pave.bases import family_of
 from pave.cost.scene import Scene
 from pave.errors import InputError
 
@@ -163,9 +164,10 @@ def _instructblipvideo(config: PretrainedConfig, scene: Scene) -> Step:
 
 
 def _nemotron_h_omni(config: PretrainedConfig, scene: Scene) -> Step:
+    # Of the family, which refuses releases of transformers that fail at videos.
+    merged = family_of(config).frames_per_step
     vision, merge = config.vision_config, round(1 / config.downsample_ratio)
     rows, columns = _grid_within(scene, 1024 * vision.patch_size**2, vision.patch_size, merge, math.floor)
-    merged = config.video_temporal_patch_size
     pixels = _pixels(1, 1, 3 * merged, rows * vision.patch_size, columns * vision.patch_size)
     return Step({"pixel_values_videos": pixels}, math.ceil(scene.frames / merged))
 
