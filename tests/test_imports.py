@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pave
+from pave.cli import COMMANDS
 
 SOURCE = Path(pave.__file__).parent
 
@@ -102,7 +103,7 @@ def test_light_without_heavy_packages(statement: str) -> None:
     assert result.stdout.splitlines()[-1] == "loaded: []"
 
 
-@pytest.mark.parametrize("command", ["train", "eval"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_does_not_wait_for_what_it_describes(command: str) -> None:
     code = (
         f"import sys; from pave.cli import main\ntry: main(['{command}', '--help'])\nexcept SystemExit: pass\n"

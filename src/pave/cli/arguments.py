@@ -35,6 +35,8 @@ def parse(target: Callable[..., Any], command: str, arguments: Sequence[str], po
     if dataclasses.is_dataclass(target):
         parser.add_class_arguments(target, as_group=False)
     else:
+        # Where hints are strings, the parser imports all that their module imports for type checkers alone: models.
+        target.__annotations__ = typing.get_type_hints(target)
         parser.add_function_arguments(target, as_group=False)
     try:
         settings = parser.instantiate(parser.parse_args(arguments))
