@@ -28,6 +28,8 @@ def command(
         (["tiny", "--max-new-tokens=7"], ["--base=tiny", "--max_new_tokens=7"]),
         (["--patch", "a", "b"], ['--patch=["a", "b"]']),
         (["--patch", "a", "--json", "--patch", "b"], ["--json=true", '--patch=["a", "b"]']),
+        (["--patch", "a", "--patch+", "b", "--patch+=c"], ['--patch=["a", "b", "c"]']),
+        (["run.yaml", "--patch+", "a", "b"], ["run.yaml", "--patch+=a", "--patch+=b"]),
         (["--patch=[a, b]"], ["--patch=[a, b]"]),
         (["--side", "audio=a=b.wav", "depth=d.npy"], ['--side={"audio": "a=b.wav", "depth": "d.npy"}']),
         (["run.yaml", "--base", "tiny"], ["run.yaml", "--base=tiny"]),

@@ -92,8 +92,8 @@ def _shorten(message: str, parser: Any) -> str:
 def shell_style(function: Callable[..., Any], arguments: Sequence[str], positional: Sequence[str] = ()) -> list[str]:
     """Return command-line arguments in the form that the parser reads.
 
-    A ``bool`` option needs no value (``--json``); a list may be given as ``--patch a b`` or ``--patch a --patch b``; a
-    mapping as ``--side audio=a.wav depth=b.npy``.
+    A ``bool`` option needs no value (``--json``); a list may be given as ``--patch a b``, ``--patch a --patch b`` or
+    ``--patch a --patch+ b``; a mapping as ``--side audio=a.wav depth=b.npy``.
 
     Args:
         function: The command's function; its type hints tell what each option is.
@@ -111,9 +111,17 @@ def shell_style(function: Callable[..., Any], arguments: Sequence[str], position
         word = rest.pop(0)
         name, given, value = word.removeprefix("--").partition("=")
         name = name.replace("-", "_")
-        if not word.startswith("--") or (given and name not in kinds):
+        longer = name.removesuffix("+")
+        if not word.startswith("--") or (given and longer not in kinds):
             is_file = not made and not lists and word.endswith((".yaml", ".yml"))
             made.append(f"--{unnamed.pop(0)}={word}" if unnamed and not is_file and word[:1] != "-" else word)
+        elif longer != name and kinds.get(longer) is list:
+            # The parser's own way to add to a list, be it of this line or of a settings file.
+            values = [value] if given else _values(rest)
+            if longer in lists:
+                lists[longer].extend(values)
+            else:
+                made.extend(f"--{name}={value}" for value in values)
         elif kinds.get(name) in (list, dict):
             lists.setdefault(name, []).extend([value] if given else _values(rest))
         elif kinds.get(name) is bool and not given:
