@@ -36,7 +36,8 @@ def model(track: str) -> PaveModel:
 
 
 def made(track: str, seed: int, out: Path, channels: tuple[str, ...] = ()) -> list[Sample]:
-    return read_samples(make(MakeConfig(track, 200, seed, out, workers=1, channels=channels)).samples)
+    config = MakeConfig(track, 200, seed, out, questions_per_clip=8, workers=1, channels=channels)
+    return read_samples(make(config).samples)
 
 
 def test_it_answers_its_track_and_the_base_does_not(model: PaveModel, track: str, tmp_path: Path) -> None:
