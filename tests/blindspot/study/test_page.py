@@ -96,6 +96,20 @@ def test_a_default_that_is_beaten_is_told(plans: Path, tmp_path: Path) -> None:
     assert "| `norm` | `holds` | – | – |" in lines["| `patch.gate`"]
 
 
+def test_what_is_better_on_one_track_and_worse_on_another_is_a_trade(plans: Path, tmp_path: Path) -> None:
+    shutil.rmtree(plans / "results", ignore_errors=True)
+    rates = {"default": 0.6, "layers=1": 0.9}
+    for number, run in enumerate(read_plan(plans / "ablations.yaml").runs):
+        if (rate := rates.get(run.labels["variant"])) is not None:
+            rate = 1.2 - rate if run.labels["track"] == "depth" else rate
+            write_result(Results(plans / "results" / "ablations"), run, rate, number)
+    write_page(plans, tmp_path / "study.md")
+    page = (tmp_path / "study.md").read_text(encoding="utf-8").split("### What decides each default")[1]
+
+    assert "| `patch.layers` | `2` | `a trade` | [hear-layers=1]" in page
+    assert "[depth-layers=1](#ablations-depth-layers-1) `depth` −" in page
+
+
 def test_plots_are_drawn(whole: tuple[str, Path]) -> None:
     page, folder = whole
     pictures = sorted(path.name for path in (folder / "images").glob("*.svg"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -51,9 +51,9 @@ def section(study: Study) -> Iterator[str]:
         yield "### What decides each default"
         yield (
             "Every row of a field beside the default, in all columns above. `holds`: no other value is clearly better "
-            "anywhere. `a trade`: each other value that is clearly better somewhere is clearly worse elsewhere. "
-            "`beaten`: one is clearly better and nowhere clearly worse. By chance alone one comparison in forty comes "
-            "out as clearly better. `shifted` and `shifted_back` count in their mean."
+            "anywhere. `a trade`: each other value that is clearly better somewhere is clearly worse elsewhere, be it "
+            "on another track. `beaten`: one is clearly better and nowhere clearly worse. By chance alone one "
+            "comparison in forty comes out as clearly better. `shifted` and `shifted_back` count in their mean."
         )
         yield table(["field", "default", "", "clearly better", "clearly worse", "rows"], lines)
 
@@ -92,19 +92,16 @@ def _cell(row: Row, default: Row, evaluation: str) -> str:
 def _decision(study: Study, field: str) -> list[str]:
     """Return the line of a field; nothing if none of its rows was run."""
     values, verdicts, better, worse, pointers = [], [], [], [], []
-    for track in study.values("track"):
-        default = study.find(track=track, variant=DEFAULT)
-        rows = [row for row in _rows(study, field, track) if row.found and default.found]
-        for row in rows:
-            found = {name: row.difference(default, names) for name, names in _compared_in(row, default).items()}
-            told = {name: difference for name, difference in found.items() if difference is not None}
-            gains, losses = (_told(study, row, told, wanted) for wanted in ("clearly better", "clearly worse"))
-            verdicts.append("holds" if not gains else "a trade" if losses else "beaten")
-            better += gains
-            worse += losses
+    for rows in _by_variant(study, field):
+        gains, losses = [], []
+        for row, default in rows:
+            gains += _told(study, row, default, "clearly better")
+            losses += _told(study, row, default, "clearly worse")
             pointers.append(pointer(study, row))
-        if rows:
             values.append(f"`{_value(default, PLACES[field])}`")
+        verdicts.append("holds" if not gains else "a trade" if losses else "beaten")
+        better += gains
+        worse += losses
     if not pointers:
         return []
     verdict = next(name for name in ("beaten", "a trade", "holds") if name in verdicts)
@@ -120,9 +117,20 @@ def _compared_in(row: Row, default: Row) -> dict[str, tuple[str, ...]]:
     return {" + ".join(f"`{name}`" for name in together): together for together in found.values()}
 
 
-def _told(study: Study, row: Row, found: Mapping[str, Score], verdict: str) -> list[str]:
+def _by_variant(study: Study, field: str) -> Iterator[list[tuple[Row, Row]]]:
+    """Yield, for each other value of a field, its row on every track where it was run, beside the default's."""
+    tracks = study.values("track")
+    rows = [row for track in tracks for row in _rows(study, field, track)]
+    for variant in dict.fromkeys(row.labels["variant"] for row in rows):
+        own = [row for row in rows if row.labels["variant"] == variant]
+        pairs = [(row, study.find(track=row.labels["track"], variant=DEFAULT)) for row in own]
+        yield [(row, default) for row, default in pairs if row.found and default.found]
+
+
+def _told(study: Study, row: Row, default: Row, verdict: str) -> list[str]:
     """Return the columns in which a row compares so with the default, in one text, if there are any."""
-    told = [f"{name} {signed(score.value)}" for name, score in found.items() if compared(score) == verdict]
+    found = {name: row.difference(default, names) for name, names in _compared_in(row, default).items()}
+    told = [f"{name} {signed(score.value)}" for name, score in found.items() if score and compared(score) == verdict]
     return [f"{pointer(study, row)} {', '.join(told)}"] if told else []
 
 
