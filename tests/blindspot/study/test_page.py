@@ -78,6 +78,21 @@ def test_verdicts_follow_the_numbers(whole: tuple[str, Path]) -> None:
     assert "does **not** hold" not in page.split("## Several channels")[0]
 
 
+def test_a_seed_that_did_not_learn_is_seen(plans: Path, tmp_path: Path) -> None:
+    shutil.rmtree(plans / "results", ignore_errors=True)
+    rates = {"hear-default-0": 0.9, "hear-default-1": 0.3, "depth-lora-2": 0.5}
+    for run in read_plan(plans / "main.yaml").runs:
+        if (rate := rates.get(run.name)) is not None:
+            write_result(Results(plans / "results" / "main"), run, rate)
+    write_page(plans, tmp_path / "study.md")
+    page = (tmp_path / "study.md").read_text(encoding="utf-8")
+    lines = {found[1]: line for line in page.splitlines() if (found := re.search(r'id="main-([^"]+)"', line))}
+
+    assert lines["hear-default"].endswith("| 90.0, 30.0 (2 of 3) |")
+    assert lines["depth-lora"].endswith("| 50.0 (1 of 3) |")
+    assert lines["depth-default"].endswith("| 0 of 3 |")
+
+
 def test_a_default_that_is_beaten_is_told(plans: Path, tmp_path: Path) -> None:
     shutil.rmtree(plans / "results", ignore_errors=True)
     rates = {"default": 0.6, "layers=1": 0.9, "layers=3": 0.3, "gate=tanh": 0.6}

@@ -7,12 +7,12 @@ from typing import Any
 
 from pave.blindspot.study.page.markdown import (
     NONE,
+    each_seed,
     number,
     percent,
     pointer,
     points,
     ran_on,
-    seeds,
     signed,
     table,
     target,
@@ -28,7 +28,18 @@ METHODS = {
     "reference": "the reference's patch + LoRA",
     "default": "this project's patch + LoRA",
 }
-HEADS = ("", "accuracy", "chance", "`see`", "weights", "MFLOPs an answer", "encoder's", "tokens", "s a step", "seeds")
+HEADS = (
+    "",
+    "accuracy",
+    "chance",
+    "`see`",
+    "weights",
+    "MFLOPs an answer",
+    "encoder's",
+    "tokens",
+    "s a step",
+    "each seed",
+)
 STEPS_FILE = "steps.json"
 
 
@@ -44,7 +55,7 @@ def section(study: Study, measured: Mapping[str, Any] | None) -> Iterator[str]:
         "Accuracy with its 95 % interval on the questions of a track, beside the chance of the best guess without the "
         "channel, and on those of the control `see`, which the frames answer; weights that are trained; operations of "
         "one answer from files to text, those of the channel's encoder among them; tokens that the language model "
-        f"reads; {_how_steps_were_measured(measured)}"
+        f"reads; {_how_steps_were_measured(measured)} Last, the accuracy of each seed."
     )
     for track in TRACKS:
         rows = {method: study.find(track=track, method=method) for method in METHODS}
@@ -87,7 +98,7 @@ def _line(study: Study, row: Row, track: str, method: str, measured: Mapping[str
         number(None if encoder is None else encoder / 1e6, 1),
         number(row.fact("cost", "prompt_tokens")),
         _seconds(measured, track, method),
-        seeds(row),
+        each_seed(row, track),
     ]
 
 

@@ -63,6 +63,15 @@ def seeds(row: Row) -> str:
     return f"{len(row.found)} of {len(row.runs)}"
 
 
+def each_seed(row: Row, evaluation: str) -> str:
+    """Return the accuracy of each of a row's runs, and how many of them are there where some lack."""
+    score = row.score(evaluation)
+    if score is None:
+        return seeds(row)
+    told = ", ".join(f"{100 * value:.1f}" for value in score.seeds)
+    return told if len(row.found) == len(row.runs) else f"{told} ({seeds(row)})"
+
+
 def ran_on(measured: Mapping[str, Any]) -> str:
     """Return what a benchmark ran on."""
     device = "the CPU" if measured["device"] == "cpu" else measured["device"]

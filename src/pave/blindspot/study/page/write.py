@@ -65,8 +65,9 @@ or widths suit a base of billions of weights. A patch is a large part of a tiny 
 stands in the section on real sizes.
 
 Intervals are percentile bootstraps over films: the questions about one film, and the answers of all seeds to them,
-stay together. They tell how far other films would move a number, and not how far another seed would; the seeds are
-counted in the tables, and all their answers are in the result files. Differences are taken question by question."""
+stay together. They tell how far other films would move a number, and not how far another seed would: a patch that has
+not begun to learn when its training ends answers by chance. So the main table has the accuracy of each seed, and the
+result files have every answer. Differences are taken question by question."""
 
 
 CLOSING = """## The same with real bases and real data
