@@ -56,8 +56,8 @@ pointers to its rows.
 It can show mechanisms. The frames do not tell the answers, by construction: how much a guess that knows the generator
 can make of them is known exactly, and is the chance in the tables. A method that does better reads its channel. Films,
 LoRA, steps and optimiser of the methods are the same, and costs are counted, not estimated. Learning rates are the
-same but where the plan says otherwise: appended tokens and the reference's patch have rates of their own, at which
-they learn more often than at the default's.
+same but where the plan says otherwise: appended tokens and the reference's patch have rates of their own, and the
+plan says why.
 
 It cannot show sizes of effects in the world. Films are drawn, questions come from templates, and answers are words;
 the bases are tiny and trained on this world. In real data a channel is partly in the frames already, so that gains are
