@@ -256,6 +256,11 @@ class PaveModel(Hosted):
         return layouts[0] if layouts else self.family.layouts[0]
 
     @property
+    def language_model(self) -> nn.Module:
+        """The part of the base that reads tokens, of text and of videos, in one sequence."""
+        return self.base.get_submodule(self.family.language_model)
+
+    @property
     def is_base_only(self) -> bool:
         """Whether this is inside :meth:`base_only`."""
         return not self._patches_on
@@ -338,5 +343,5 @@ class PaveModel(Hosted):
         """Set training mode; of the base only its language model follows, the frozen rest stays as in inference."""
         super().train(mode)
         self.base.eval()
-        self.base.get_submodule(self.family.language_model).train(mode)
+        self.language_model.train(mode)
         return self

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pave import InputError, LoraSpec
-from pave.training.padding import right_padding_unmasked
+from pave.bases.padding import right_padding_unmasked
 from tests.families.subject import BEAMS, CHANNELS, GREEDY, Subject, patch_config
 from tests.families.tiny import batch
 
@@ -129,8 +129,8 @@ def unmasked(subject: Subject, channel: str) -> None:
         if isinstance(mask, Tensor) and mask.ndim == 2:
             told.append(mask)
 
-    with right_padding_unmasked(subject.model):
-        language_model = subject.model.base.get_submodule(subject.family.language_model)
+    language_model = subject.model.language_model
+    with right_padding_unmasked(language_model):
         heard = language_model.register_forward_pre_hook(hear, with_kwargs=True)
         found = _gradients(subject, call)
     heard.remove()

@@ -14,6 +14,7 @@ import torch
 from accelerate.utils import convert_to_fp32
 from transformers import AutoModelForImageTextToText
 
+from pave.bases.padding import right_padding_unmasked
 from pave.bases.sizes import configuration_of
 from pave.config import BaseRecord, LoraSpec, PatchConfig, Preprocessing
 from pave.cost import meta_model
@@ -57,10 +58,12 @@ def make_model(family: str, precision: torch.dtype) -> PaveModel:
 def make_batch(model: PaveModel) -> dict[str, Any]:
     processor = PaveProcessor(stand_in_processor(model.base.config, tiny=True), model.family, model.layout, FRAMES)
     video = processor.prepare_video(Frames(np.zeros((FRAMES, 90, 160, 3), np.uint8), np.arange(FRAMES) * 1.0))
-    messages = [{"role": "user", "content": "what is it? " * 20}, {"role": "assistant", "content": "a bell"}]
     side = {"audio": SideChannel(torch.randn(20, 4, 64), torch.arange(20.0))}
-    features = processor.features(processor.tokenise(messages, True, answer=True), video, side)
-    return processor.collator("right", ["audio"])([features] * ROWS)
+    rows = []
+    for words in range(20, 20 - ROWS, -1):
+        messages = [{"role": "user", "content": "what is it? " * words}, {"role": "assistant", "content": "a bell"}]
+        rows.append(processor.features(processor.tokenise(messages, True, answer=True), video, side))
+    return processor.collator("right", ["audio"])(rows)
 
 
 def measure(model: PaveModel, batch: dict[str, Any], precision: torch.dtype, checkpointing: bool, passes: int) -> int:
@@ -73,7 +76,8 @@ def measure(model: PaveModel, batch: dict[str, Any], precision: torch.dtype, che
     with measured_peak(torch.device("cpu")) as peak:
         for number in range(2 * passes):
             inputs = {name: copy.deepcopy(value) for name, value in batch.items()}
-            with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            narrow = torch.autocast("cpu", precision, enabled=precision != torch.float32)
+            with narrow, right_padding_unmasked(model.language_model):
                 output = model(**inputs)
             loss = (output if precision == torch.float32 else convert_to_fp32(output))["loss"]
             del output

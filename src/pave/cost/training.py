@@ -13,6 +13,7 @@ from accelerate.utils import convert_to_fp32
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from pave.bases.padding import right_padding_unmasked
 from pave.cost.ledger import Ledger, as_on_accelerators, emptied
 from pave.model import PaveModel
 from pave.types import SideChannel, VideoTokens
@@ -77,7 +78,7 @@ def count_step(
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     with _watched(trained, ledger, accumulates), ledger:
         inputs = _without_numbers(batch, ledger)
-        with _autocast(precision):
+        with _autocast(precision), right_padding_unmasked(model.language_model):
             output = model(**inputs)
         if precision != torch.float32:
             # As accelerate does around a model in mixed precision, the logits included.

@@ -16,12 +16,12 @@ from torch.utils.data import SequentialSampler
 from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback
 
+from pave.bases.padding import right_padding_unmasked
 from pave.checkpoint import LORA_FOLDER, LORA_WEIGHTS_FILE, WEIGHTS_FILE
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.sharding import fill, in_shards
 from pave.training.augmentation import hide_video
-from pave.training.padding import right_padding_unmasked
 
 PATCHES_FOLDER = "patches"
 STAGING_FOLDER = "staging"
@@ -101,7 +101,7 @@ class PaveTrainer(Trainer):
             inputs = {**inputs, "side": self._thinned(inputs["side"])}
         if self.hidden_video:
             inputs = hide_video(self.model, inputs, self.hidden_video, self._rng())
-        with right_padding_unmasked(self.model):
+        with right_padding_unmasked(self.model.language_model):
             return super().compute_loss(model, inputs, *arguments, **options)
 
     def _thinned(self, side: dict[str, list[Any]]) -> dict[str, list[Any]]:

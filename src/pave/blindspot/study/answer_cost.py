@@ -90,7 +90,7 @@ class _WatchedReader(SideReader):
 @contextmanager
 def _watched(model: PaveModel, counter: FlopCounterMode, totals: _Totals) -> Iterator[None]:
     """Count the operations of the language model, and the length of what it reads first."""
-    language_model = model.base.get_submodule(model.family.language_model)
+    language_model = model.language_model
     before: list[int] = []
 
     def begin(module: nn.Module, arguments: Any, options: dict[str, Any]) -> None:

@@ -8,17 +8,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pave.model import PaveModel
-
 
 @contextmanager
-def right_padding_unmasked(model: PaveModel) -> Iterator[None]:
+def right_padding_unmasked(language_model: nn.Module) -> Iterator[None]:
     """Inside this, the language model takes padding on the right for tokens.
 
     No token sees what stands after it, so that this changes nothing but the logits of the padding, which no loss
     counts. Attention without a mask is quicker: kernels leave out what is causally hidden.
     """
-    language_model = model.base.get_submodule(model.family.language_model)
     handle = language_model.register_forward_pre_hook(_unmask, with_kwargs=True)
     try:
         yield
