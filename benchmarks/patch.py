@@ -38,7 +38,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pave import PatchConfig, SideChannel
 from pave.files import write_whole
 from pave.patches import build
-from pave.patches.patch import CrossAttentionPatch
+from pave.patches.cross_attention import CrossAttentionPatch
 from pave.training.facts import versions
 from pave.training.peak import measured_peak
 

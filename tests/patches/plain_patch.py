@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pave.patches.patch import CrossAttentionPatch
+from pave.patches.cross_attention import CrossAttentionPatch
 from pave.types import SideChannel
 
 

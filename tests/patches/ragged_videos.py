@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pave.config import PatchConfig
 from pave.patches import build
-from pave.patches.patch import CrossAttentionPatch
+from pave.patches.cross_attention import CrossAttentionPatch
 from pave.types import SideChannel
 
 SIDE_DIM, QUERY_DIM, TOKEN_DIM = 6, 7, 10

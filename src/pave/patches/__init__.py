@@ -15,7 +15,7 @@ registry: Registry[type[Patch]] = Registry(
     "pave.patches",
     {
         "append": "pave.patches.append:AppendPatch",
-        "cross_attention": "pave.patches.patch:CrossAttentionPatch",
+        "cross_attention": "pave.patches.cross_attention:CrossAttentionPatch",
     },
 )
 

@@ -28,8 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pave.config import PatchConfig
 from pave.errors import InputError
-from pave.patches import build, registry
-from pave.patches import patch as patch_module
+from pave.patches import build, cross_attention, registry
 from pave.types import SideChannel
 
 MIXED = [(3, 4, 9, 4), (2, 9, None, 1), (5, 1, 2, 1), (4, 4, 0, 2), (1, 9, 7, 1)]
@@ -160,7 +159,7 @@ def test_long_batches_go_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = patch(*batch.arguments())
     wanted = gradients(patch, whole)
     for name in ("TOKENS_AT_ONCE", "TOKENS_WITH_GRADIENTS"):
-        monkeypatch.setattr(patch_module, name, 20)
+        monkeypatch.setattr(cross_attention, name, 20)
     parts = patch(*batch.arguments())
     torch.testing.assert_close(parts, whole)
     with torch.no_grad():
