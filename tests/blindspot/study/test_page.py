@@ -93,6 +93,23 @@ def test_a_seed_that_did_not_learn_is_seen(plans: Path, tmp_path: Path) -> None:
     assert lines["depth-default"].endswith("| 0 of 3 |")
 
 
+def test_what_seeds_in_which_both_learned_say_is_told_apart(plans: Path, tmp_path: Path) -> None:
+    shutil.rmtree(plans / "results", ignore_errors=True)
+    for name in ("main", "times"):
+        for run in read_plan(plans / f"{name}.yaml").runs:
+            if run.labels["track"] == "hear" and run.labels["method"] in ("default", "reference"):
+                learned = run.name != "hear-reference-1"
+                write_result(Results(plans / "results" / name), run, 0.9 if learned else 0.3)
+    write_page(plans, tmp_path / "study.md")
+    sentences = [line for line in (tmp_path / "study.md").read_text().splitlines() if line.startswith("- ")]
+
+    main = next(line for line in sentences if "main-hear-reference" in line)
+    assert main.startswith("- +20.0 points") and "clearly better. Without seed 1, in which one" in main
+    assert main.endswith("has not learned: 0.0 points (0.0 to 0.0), no clear difference.")
+    (times,) = [line for line in sentences if line.startswith("- `hear` without seed 1, ")]
+    assert "(times-hear-default)" in times.replace("#", "") and "`sparse` no clear difference, 0.0 points" in times
+
+
 def test_a_default_that_is_beaten_is_told(plans: Path, tmp_path: Path) -> None:
     shutil.rmtree(plans / "results", ignore_errors=True)
     rates = {"default": 0.6, "layers=1": 0.9, "layers=3": 0.3, "gate=tanh": 0.6}

@@ -45,6 +45,14 @@ def test_a_difference_is_that_of_the_values_and_knows_the_pairs(rows: dict[str, 
     assert back is not None and compared(back) == "clearly worse"
 
 
+def test_a_seed_nearer_to_chance_than_to_all_right_has_not_learned(rows: dict[str, Row]) -> None:
+    assert rows["default"].unlearned("hear") == []
+    assert rows["lora"].unlearned("hear") == ["0", "1"]
+    score = rows["default"].without(["1"]).score("hear")
+    assert score is not None and score.seeds == pytest.approx((0.9,))
+    assert rows["lora"].without(["0", "1"]).score("hear") is None
+
+
 def test_several_evaluations_are_compared_in_their_mean(rows: dict[str, Row]) -> None:
     base = rows["base"]
     score = base.found[0]["scores"]["hear"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,8 @@ from pave.evaluation.statistics import clustered_interval, paired_interval
 
 SEED_AXIS = "seed"
 BOOTSTRAP_SEED = 0
+LEARNED = 0.5
+"""How far from chance to all right a run is to come that counts as one that has learned."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,20 @@ class Row:
         interval = paired_interval(_counted(rates), _counted(rates_of_other), _mean, clips, BOOTSTRAP_SEED)
         seeds = tuple((mine.mean(axis=1) - its.mean()).tolist())
         return Score(float((rates - rates_of_other).mean()), interval, seeds, None, len(rates))
+
+    def unlearned(self, evaluation: str) -> list[str]:
+        """Return the seeds of runs that have not learned what an evaluation asks: that stayed nearer to chance."""
+        score = self.score(evaluation)
+        if score is None or score.chance is None:
+            return []
+        least = score.chance + LEARNED * (1 - score.chance)
+        seeds = [found["labels"].get(SEED_AXIS, "") for found in self.found]
+        return [seed for seed, value in zip(seeds, score.seeds, strict=True) if value < least]
+
+    def without(self, seeds: Collection[str]) -> Row:
+        """Return this row without the results of some seeds."""
+        found = [found for found in self.found if found["labels"].get(SEED_AXIS) not in seeds]
+        return Row(self.name, self.labels, self.runs, found)
 
     def fact(self, *path: str) -> float | None:
         """Return the mean over its runs of a number in their results; ``None`` where it is not known."""

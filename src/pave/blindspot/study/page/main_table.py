@@ -8,6 +8,7 @@ from typing import Any
 from pave.blindspot.study.page.markdown import (
     NONE,
     each_seed,
+    named_seeds,
     number,
     percent,
     pointer,
@@ -17,7 +18,7 @@ from pave.blindspot.study.page.markdown import (
     table,
     target,
 )
-from pave.blindspot.study.page.verdicts import GAIN, compared, holds, is_no_worse
+from pave.blindspot.study.page.verdicts import GAIN, compared, holds, is_no_worse, where_both_learned
 from pave.blindspot.study.rows import Row, Study
 
 TRACKS = ("hear", "depth", "views", "blink")
@@ -116,9 +117,19 @@ def _verdicts(study: Study, rows: dict[str, Row], track: str) -> Iterator[str]:
             f"the interval {holds(is_no_worse(gain))}.{_share(own, append, lora, study)}"
         )
     if (gain := own.difference(reference, track)) is not None:
-        yield f"{points(gain)} against the reference's patch ({mine}, {pointer(study, reference)}): {compared(gain)}."
+        yield (
+            f"{points(gain)} against the reference's patch ({mine}, {pointer(study, reference)}): {compared(gain)}."
+            f"{_where_both_learned(own, reference, track)}"
+        )
     if (loss := own.difference(rows["base"], "see")) is not None:
         yield f"{signed(loss.value)} points on `see` against the base ({mine}, {pointer(study, rows['base'])})."
+
+
+def _where_both_learned(own: Row, other: Row, track: str) -> str:
+    """Say what the difference is without seeds in which one of the two stayed at chance, if there are such."""
+    seeds, *learned = where_both_learned(own, other, track)
+    gain = learned[0].difference(learned[1], track) if seeds else None
+    return "" if gain is None else f" Without {named_seeds(seeds)}: {points(gain)}, {compared(gain)}."
 
 
 def _share(own: Row, append: Row, lora: Row, study: Study) -> str:

@@ -72,6 +72,11 @@ def each_seed(row: Row, evaluation: str) -> str:
     return told if len(row.found) == len(row.runs) else f"{told} ({seeds(row)})"
 
 
+def named_seeds(seeds: Sequence[str]) -> str:
+    """Return seeds that are left out of a comparison, since something had not learned in them."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}, in which one of the two has not learned"
+
+
 def ran_on(measured: Mapping[str, Any]) -> str:
     """Return what a benchmark ran on."""
     device = "the CPU" if measured["device"] == "cpu" else measured["device"]

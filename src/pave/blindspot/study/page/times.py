@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pave.blindspot.study.page.main_table import TRACKS
-from pave.blindspot.study.page.markdown import listed, percent, pointer, signed, table, target
-from pave.blindspot.study.page.verdicts import compared
-from pave.blindspot.study.rows import Study
+from pave.blindspot.study.page.markdown import listed, named_seeds, percent, pointer, signed, table, target
+from pave.blindspot.study.page.verdicts import compared, where_both_learned
+from pave.blindspot.study.rows import Row, Study
 
 CONDITIONS = {
     "real": "as the encoder makes it",
@@ -18,6 +18,7 @@ CONDITIONS = {
     "shifted_back": "likewise, too early",
     "jittered": "each time is wrong by something else",
 }
+REAL = "real"
 TOGETHER = (("shifted", "shifted_back"),)
 """Conditions that are compared in their mean: which way a clock is wrong is nothing that a method can know."""
 
@@ -40,18 +41,38 @@ def section(study: Study) -> Iterator[str]:
             scores = [percent(row.score(condition)) for condition in CONDITIONS]
             lines.append([f"`{track}`", target(study, row, text), *scores])
     yield table(["track", "", *(f"`{name}`" for name in CONDITIONS)], lines)
-    apart = [name for name in CONDITIONS if not any(name in names for names in TOGETHER)]
-    said = [sentence for name in apart for sentence in _verdict(study, f"`{name}`", name)]
-    for names in TOGETHER:
-        said += _verdict(study, f"{listed([f'`{name}`' for name in names])} together", names)
+    said = [sentence for text, names in _compared_conditions() for sentence in _verdict(study, text, names)]
+    said += [sentence for track in TRACKS for sentence in _where_both_learned(study, track)]
     if said:
         yield "\n".join(f"- {sentence}" for sentence in said)
+
+
+def _compared_conditions() -> Iterator[tuple[str, str | Sequence[str]]]:
+    """Yield what is said of the conditions that are compared, and their evaluations."""
+    yield from ((f"`{name}`", name) for name in CONDITIONS if not any(name in names for names in TOGETHER))
+    yield from ((f"{listed([f'`{name}`' for name in names])} together", names) for names in TOGETHER)
+
+
+def _rows(study: Study, track: str) -> tuple[Row, Row]:
+    return study.find(track=track, method="default"), study.find(track=track, method="reference")
+
+
+def _where_both_learned(study: Study, track: str) -> Iterator[str]:
+    rows = _rows(study, track)
+    seeds, own, other = where_both_learned(*rows, REAL)
+    told = []
+    for condition, evaluations in _compared_conditions() if seeds else ():
+        if (gain := own.difference(other, evaluations)) is not None:
+            told.append(f"{condition} {compared(gain)}, {signed(gain.value)} points")
+    if told:
+        pointers = ", ".join(pointer(study, row) for row in rows)
+        yield f"`{track}` without {named_seeds(seeds)} ({pointers}): {'; '.join(told)}."
 
 
 def _verdict(study: Study, condition: str, evaluations: str | Sequence[str]) -> Iterator[str]:
     told = []
     for track in TRACKS:
-        own, other = (study.find(track=track, method=method) for method in ("default", "reference"))
+        own, other = _rows(study, track)
         if (gain := own.difference(other, evaluations)) is not None:
             rows = f"{pointer(study, own)}, {pointer(study, other)}"
             told.append(f"`{track}` {compared(gain)}, {signed(gain.value)} points ({rows})")

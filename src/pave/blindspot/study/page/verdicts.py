@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pave.blindspot.study.rows import Score
+from pave.blindspot.study.rows import Row, Score
 
 GAIN = 0.40
 """By how much a patch is to beat tuning without its channel."""
@@ -27,6 +27,15 @@ def compared(difference: Score) -> str:
 def is_no_worse(difference: Score) -> bool:
     """Whether a difference is not below 0 for sure."""
     return difference.interval[1] >= 0
+
+
+def where_both_learned(own: Row, other: Row, evaluation: str) -> tuple[list[str], Row, Row]:
+    """Return the seeds in which one of two rows has not learned what an evaluation asks, and both without them.
+
+    A run that stayed at chance says that its method may fail, and nothing of what it is worth where it does not.
+    """
+    seeds = sorted({*own.unlearned(evaluation), *other.unlearned(evaluation)})
+    return seeds, own.without(seeds), other.without(seeds)
 
 
 def holds(claim: bool) -> str:
