@@ -128,6 +128,17 @@ def test_a_default_that_is_beaten_is_told(plans: Path, tmp_path: Path) -> None:
     assert "| `norm` | `holds` | – | – |" in lines["| `patch.gate`"]
 
 
+def test_a_default_of_each_track_is_told(plans: Path, tmp_path: Path) -> None:
+    shutil.rmtree(plans / "results", ignore_errors=True)
+    for run in read_plan(plans / "ablations.yaml").runs:
+        if run.labels["variant"] in ("default", "overlap_sec=0", "overlap_sec=1"):
+            write_result(Results(plans / "results" / "ablations"), run, 0.6)
+    write_page(plans, tmp_path / "study.md")
+    page = (tmp_path / "study.md").read_text(encoding="utf-8")
+
+    assert "| `patch.overlap_sec` | `0.0` on `hear`, `2.0` on `depth` | `holds` |" in page
+
+
 def test_what_is_better_on_one_track_and_worse_on_another_is_a_trade(plans: Path, tmp_path: Path) -> None:
     shutil.rmtree(plans / "results", ignore_errors=True)
     rates = {"default": 0.6, "layers=1": 0.9}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -91,22 +91,30 @@ def _cell(row: Row, default: Row, evaluation: str) -> str:
 
 def _decision(study: Study, field: str) -> list[str]:
     """Return the line of a field; nothing if none of its rows was run."""
-    values, verdicts, better, worse, pointers = [], [], [], [], []
+    values: dict[str, str] = {}
+    verdicts, better, worse, pointers = [], [], [], []
     for rows in _by_variant(study, field):
         gains, losses = [], []
         for row, default in rows:
             gains += _told(study, row, default, "clearly better")
             losses += _told(study, row, default, "clearly worse")
             pointers.append(pointer(study, row))
-            values.append(f"`{_value(default, PLACES[field])}`")
+            values[default.labels["track"]] = f"`{_value(default, PLACES[field])}`"
         verdicts.append("holds" if not gains else "a trade" if losses else "beaten")
         better += gains
         worse += losses
     if not pointers:
         return []
     verdict = next(name for name in ("beaten", "a trade", "holds") if name in verdicts)
-    cells = [f"`{PLACES[field]}`", ", ".join(dict.fromkeys(values)), f"`{verdict}`"]
+    cells = [f"`{PLACES[field]}`", _by_track(values), f"`{verdict}`"]
     return [*cells, "; ".join(better) or NONE, "; ".join(worse) or NONE, ", ".join(pointers)]
+
+
+def _by_track(values: Mapping[str, str]) -> str:
+    """Return the one value of all tracks, or that of each."""
+    if len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    return ", ".join(f"{value} on `{track}`" for track, value in values.items())
 
 
 def _compared_in(row: Row, default: Row) -> dict[str, tuple[str, ...]]:
