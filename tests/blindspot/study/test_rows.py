@@ -9,7 +9,7 @@ import pytest
 from pave.blindspot.study.page.verdicts import compared
 from pave.blindspot.study.plan import read_plan
 from pave.blindspot.study.result import Results
-from pave.blindspot.study.rows import Row, rows_of
+from pave.blindspot.study.rows import Row, pooled_difference, rows_of
 from pave.errors import InputError
 from tests.blindspot.study.made_up import QUESTIONS, write_result
 from tests.blindspot.study.plans import write_plan
@@ -51,6 +51,19 @@ def test_a_seed_nearer_to_chance_than_to_all_right_has_not_learned(rows: dict[st
     score = rows["default"].without(["1"]).score("hear")
     assert score is not None and score.seeds == pytest.approx((0.9,))
     assert rows["lora"].without(["0", "1"]).score("hear") is None
+
+
+def test_differences_of_several_pairs_are_pooled_and_films_stay_apart(rows: dict[str, Row]) -> None:
+    one = rows["default"].difference(rows["lora"], "hear")
+    pair = (rows["default"], rows["lora"])
+    alone, pooled = pooled_difference([pair], "hear"), pooled_difference([pair, pair, pair, pair], "hear")
+    assert one is not None and alone is not None and pooled is not None
+    assert (alone.value, alone.interval) == (one.value, one.interval)
+    assert pooled.value == pytest.approx(one.value) and pooled.n == 4 * one.n
+    # Four times the films, all of them apart: an interval of half the width.
+    width, narrower = (score.interval[1] - score.interval[0] for score in (one, pooled))
+    assert narrower == pytest.approx(width / 2, rel=0.25)
+    assert pooled_difference([(rows["default"].without(["0", "1"]), rows["lora"])], "hear") is None
 
 
 def test_several_evaluations_are_compared_in_their_mean(rows: dict[str, Row]) -> None:

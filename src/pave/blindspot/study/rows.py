@@ -96,14 +96,9 @@ class Row:
         """
         if not self.found or not other.found:
             return None
-        mine, clips = self._answers(evaluation)
-        its, others = other._answers(of_other or evaluation)
-        if clips != others:
-            raise InputError(f"rows {self.name} and {other.name} were not asked the same questions of {evaluation!r}")
-        rates, rates_of_other = mine.mean(axis=0), its.mean(axis=0)
-        interval = paired_interval(_counted(rates), _counted(rates_of_other), _mean, clips, BOOTSTRAP_SEED)
+        mine, its, clips = self._paired(other, evaluation, of_other or evaluation)
         seeds = tuple((mine.mean(axis=1) - its.mean()).tolist())
-        return Score(float((rates - rates_of_other).mean()), interval, seeds, None, len(rates))
+        return _difference(mine.mean(axis=0), its.mean(axis=0), clips, seeds)
 
     def unlearned(self, evaluation: str) -> list[str]:
         """Return the seeds of runs that have not learned what an evaluation asks: that stayed nearer to chance."""
@@ -124,6 +119,15 @@ class Row:
         values = [value for found in self.found if (value := _inside(found, path)) is not None]
         return float(np.mean(values)) if values else None
 
+    def _paired(
+        self, other: Row, evaluation: str | Sequence[str], of_other: str | Sequence[str]
+    ) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        mine, clips = self._answers(evaluation)
+        its, others = other._answers(of_other)
+        if clips != others:
+            raise InputError(f"rows {self.name} and {other.name} were not asked the same questions of {evaluation!r}")
+        return mine, its, clips
+
     def _answers(self, evaluation: str | Sequence[str]) -> tuple[np.ndarray, list[int]]:
         """Return what was right (seeds, questions), and the film of each question."""
         if not isinstance(evaluation, str):
@@ -138,6 +142,30 @@ class Row:
         if any(score["clips"] != clips for score in scores):
             raise InputError(f"the runs of {self.name} were not asked the same questions of {evaluation!r}")
         return np.array([[int(mark) for mark in score["correct"]] for score in scores], dtype=np.float64), clips
+
+
+def pooled_difference(pairs: Sequence[tuple[Row, Row]], evaluation: str | Sequence[str]) -> Score | None:
+    """Return the mean difference of several pairs of rows, each on questions of its own; ``None`` without any.
+
+    Raises:
+        InputError: If the rows of a pair were not asked the same questions.
+    """
+    rates, rates_of_others, clips = [], [], []
+    for own, other in pairs:
+        if own.found and other.found:
+            mine, its, films = own._paired(other, evaluation, evaluation)
+            first = max(clips, default=-1) + 1
+            rates.append(mine.mean(axis=0))
+            rates_of_others.append(its.mean(axis=0))
+            clips += [first + film for film in films]
+    return _difference(np.concatenate(rates), np.concatenate(rates_of_others), clips, ()) if rates else None
+
+
+def _difference(
+    rates: np.ndarray, rates_of_other: np.ndarray, clips: Sequence[int], seeds: tuple[float, ...]
+) -> Score:
+    interval = paired_interval(_counted(rates), _counted(rates_of_other), _mean, clips, BOOTSTRAP_SEED)
+    return Score(float((rates - rates_of_other).mean()), interval, seeds, None, len(rates))
 
 
 def _counted(rates: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pave.blindspot.study.page.main_table import TRACKS
-from pave.blindspot.study.page.markdown import listed, named_seeds, percent, pointer, signed, table, target
+from pave.blindspot.study.page.markdown import listed, named_seeds, percent, pointer, points, signed, table, target
 from pave.blindspot.study.page.verdicts import compared, where_both_learned
-from pave.blindspot.study.rows import Row, Study
+from pave.blindspot.study.rows import Row, Study, pooled_difference
 
 CONDITIONS = {
     "real": "as the encoder makes it",
@@ -43,6 +43,7 @@ def section(study: Study) -> Iterator[str]:
     yield table(["track", "", *(f"`{name}`" for name in CONDITIONS)], lines)
     said = [sentence for text, names in _compared_conditions() for sentence in _verdict(study, text, names)]
     said += [sentence for track in TRACKS for sentence in _where_both_learned(study, track)]
+    said += _on_all_tracks(study)
     if said:
         yield "\n".join(f"- {sentence}" for sentence in said)
 
@@ -67,6 +68,18 @@ def _where_both_learned(study: Study, track: str) -> Iterator[str]:
     if told:
         pointers = ", ".join(pointer(study, row) for row in rows)
         yield f"`{track}` without {named_seeds(seeds)} ({pointers}): {'; '.join(told)}."
+
+
+def _on_all_tracks(study: Study) -> Iterator[str]:
+    pairs = [where_both_learned(*_rows(study, track), REAL)[1:] for track in TRACKS]
+    told = []
+    for condition, evaluations in _compared_conditions():
+        if (gain := pooled_difference(pairs, evaluations)) is not None:
+            told.append(f"{condition} {compared(gain)}, {points(gain)}")
+    if told:
+        pointers = ", ".join(pointer(study, row) for track in TRACKS for row in _rows(study, track) if row.found)
+        learned = "without seeds in which one of the two has not learned"
+        yield f"All tracks together, {learned} ({pointers}): {'; '.join(told)}."
 
 
 def _verdict(study: Study, condition: str, evaluations: str | Sequence[str]) -> Iterator[str]:
