@@ -77,7 +77,8 @@ def _on_all_tracks(study: Study) -> Iterator[str]:
         if (gain := pooled_difference(pairs, evaluations)) is not None:
             told.append(f"{condition} {compared(gain)}, {points(gain)}")
     if told:
-        pointers = ", ".join(pointer(study, row) for track in TRACKS for row in _rows(study, track) if row.found)
+        counted = [row for pair in pairs if all(row.found for row in pair) for row in pair]
+        pointers = ", ".join(pointer(study, row) for row in counted)
         learned = "without seeds in which one of the two has not learned"
         yield f"All tracks together, {learned} ({pointers}): {'; '.join(told)}."
 
