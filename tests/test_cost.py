@@ -42,7 +42,7 @@ def test_patch_and_lora_are_those_of_a_real_model(family: str) -> None:
     real = patched(family)
     model = meta_model(real.base.config)
     cost = count_base(model, Scene(4, 8, 56, 56))
-    patch, lora = count_patch(model, cost, PATCH, LoraSpec(r=4, alpha=8), 5, 2)
+    patch, lora = count_patch(model, cost, PATCH, LoraSpec(r=4, alpha=8), 5, 2, 4.0)
     assert patch.parameters == sum(weight.numel() for weight in real.patches["audio"].parameters())
     assert lora.parameters == sum(weight.numel() for weight in real.lora.parameters("audio"))
     assert lora.flops == 2 * lora.parameters * cost.sequence
@@ -60,7 +60,7 @@ def test_appended_tokens_cost_what_a_real_forward_pass_costs() -> None:
     cost = count_base(model, Scene(3, batch.inputs["input_ids"].shape[1] - video_tokens))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         patched_model(**batch.inputs, **batch.extras, logits_to_keep=1)
-    parts = count_patch(model, cost, patch, LoraSpec(r=4), 4, 1)
+    parts = count_patch(model, cost, patch, LoraSpec(r=4), 4, 1, 3.0)
     assert [part.name for part in parts] == ["patch", "longer sequence", "LoRA"]
     assert cost.total.flops + parts[0].flops + parts[1].flops == counter.get_total_flops()
     assert parts[2].flops == 2 * parts[2].parameters * (cost.sequence + 4)
@@ -70,15 +70,15 @@ def test_appended_tokens_cost_what_a_real_forward_pass_costs() -> None:
 def test_without_a_patch_or_without_a_lora() -> None:
     model = meta_model(make_model("llava_onevision").config)
     cost = count_base(model, Scene(4, 8))
-    assert [part.name for part in count_patch(model, cost, PATCH, None, 5, 2)] == ["patch"]
-    assert [part.name for part in count_patch(model, cost, None, LoraSpec(r=4), 0, 0)] == ["LoRA"]
+    assert [part.name for part in count_patch(model, cost, PATCH, None, 5, 2, 4.0)] == ["patch"]
+    assert [part.name for part in count_patch(model, cost, None, LoraSpec(r=4), 0, 0, 4.0)] == ["LoRA"]
 
 
 def test_a_patch_of_another_width_is_refused() -> None:
     model = meta_model(make_model("llava_onevision").config)
     cost = count_base(model, Scene(2, 2))
     with pytest.raises(InputError, match="token_dim is 99"):
-        count_patch(model, cost, PatchConfig("audio", 4, token_dim=99), None, 5, 1)
+        count_patch(model, cost, PatchConfig("audio", 4, token_dim=99), None, 5, 1, 4.0)
 
 
 def test_frames_that_merge_count_as_one_step() -> None:

@@ -92,7 +92,7 @@ def test_the_patch_has_the_sizes_of_the_paper(name: str, parameters: int) -> Non
     config = recipe(name, "llava-onevision-7b")
     model = meta_model(configuration_of("llava-onevision-7b"))
     base = count_base(model, Scene(config.preprocessing.frames))
-    patch, lora = count_patch(model, base, config.patch, config.lora, 59, 1)
+    patch, lora = count_patch(model, base, config.patch, config.lora, 59, 1, 60.0)
     assert (patch.parameters, lora.parameters) == (parameters, 161_480_704)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -64,7 +65,7 @@ def test_flops_are_those_of_a_forward_pass() -> None:
     patch = build(CONFIG)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         patch([side_channel(1, steps=5, tokens=3)])
-    assert patch.flops(4, 4, 5, 3) == counter.get_total_flops()
+    assert patch.flops(np.arange(4.0), 4, np.arange(5.0), 3) == counter.get_total_flops()
     assert patch.added_tokens(5, 3) == 15
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -29,6 +30,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from pave.config import PatchConfig
 from pave.errors import InputError
 from pave.patches import build, cross_attention, registry
+from pave.patches.align import Seconds
+from pave.patches.patch import Patch
 from pave.types import SideChannel
 
 MIXED = [(3, 4, 9, 4), (2, 9, None, 1), (5, 1, 2, 1), (4, 4, 0, 2), (1, 9, 7, 1)]
@@ -81,7 +84,7 @@ def test_a_batch_is_its_videos_one_by_one_in_float32(alignment: str, positions: 
     batch.queries = [queries.float() for queries in batch.queries]
     for index, residual in enumerate(patch(*batch.arguments())):
         (alone,) = patch(*batch.single(index).arguments())
-        torch.testing.assert_close(residual, alone, atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(residual, alone, atol=5e-6, rtol=5e-6)
 
 
 @given(batches, configs, st.data())
@@ -296,14 +299,29 @@ def test_flops_are_those_that_torch_counts(
         sizes = (8, 9, 16, 1)  # Windows of 5 to 15 tokens are padded to 16 on a CPU, which is not counted.
         side_steps = 16
     patch = trained_patch(alignment=alignment, value_projection=value_projection)
-    span = torch.arange(steps) + 0.5
-    side = SideChannel(
-        torch.ones(side_steps, side_tokens, SIDE_DIM), (torch.arange(side_steps) + 0.5) * steps / side_steps
-    )
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
-        patch([torch.ones(steps, tokens, QUERY_DIM)], [side], [span])
-    assert patch.flops(*sizes) == pytest.approx(counter.get_total_flops(), rel=0.03)
+    query_times_sec = np.arange(steps) + 0.5
+    side_times_sec = (np.arange(side_steps) + 0.5) * steps / side_steps
+    counted = count_flops(patch, query_times_sec, tokens, side_times_sec, side_tokens)
+    assert patch.flops(query_times_sec, tokens, side_times_sec, side_tokens) == pytest.approx(counted, rel=0.03)
+
+
+@pytest.mark.parametrize("overlap_sec", [0.0, 1.0, 2.5])
+def test_flops_are_those_of_the_windows_as_they_are(overlap_sec: float) -> None:
+    patch = trained_patch(overlap_sec=overlap_sec)
+    # Windows are read in blocks of 16 tokens on a CPU; padding is not counted.
+    sizes = np.array([0.0, 1.0, 2.0, 6.0]), 9, np.array([0.1, 0.2, 0.9, 5.5]), 16
+    assert patch.flops(*sizes) == pytest.approx(count_flops(patch, *sizes), rel=0.03)
+
+
+def count_flops(
+    patch: Patch, query_times_sec: Seconds, query_tokens: int, side_times_sec: Seconds, side_tokens: int
+) -> int:
+    """Return the operations that torch counts in a forward pass over one video."""
+    queries = torch.ones(len(query_times_sec), query_tokens, QUERY_DIM)
+    side = SideChannel(torch.ones(len(side_times_sec), side_tokens, SIDE_DIM), torch.from_numpy(side_times_sec))
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        patch([queries], [side], [torch.from_numpy(query_times_sec)])
+    return int(counter.get_total_flops())
 
 
 @pytest.mark.parametrize(("value_projection", "count"), [("tied", 8_471_040), ("separate", 8_996_352)])
@@ -318,9 +336,8 @@ def test_the_default_patch_has_the_papers_size(value_projection: Any, count: int
 
 def test_tied_values_cost_one_projection() -> None:
     assert all("value" not in name for name in trained_patch(value_projection="tied").state_dict())
-    separate, tied = (
-        trained_patch(value_projection=each, side_dim=64).flops(4, 9, 8, 4) for each in ("separate", "tied")
-    )
+    sizes = np.arange(4.0), 9, np.arange(8.0) / 2, 4
+    separate, tied = (trained_patch(value_projection=each, side_dim=64).flops(*sizes) for each in ("separate", "tied"))
     assert separate - tied == 2 * 2 * 8 * 4 * 16 * 16
 
 
@@ -364,5 +381,6 @@ def test_an_unaligned_patch_does_not_go_by_times() -> None:
 
 
 def test_a_gate_for_each_token_costs_one_product() -> None:
-    plain, gated = (build(tiny_config(gate=gate)).flops(4, 9, 8, 2) for gate in ("norm", "token"))
+    sizes = np.arange(4.0), 9, np.arange(8.0) / 2, 2
+    plain, gated = (build(tiny_config(gate=gate)).flops(*sizes) for gate in ("norm", "token"))
     assert gated - plain == 2 * 4 * 9 * 16

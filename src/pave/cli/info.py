@@ -97,7 +97,7 @@ def run(
     facts: dict[str, Any] = {"frames": frames, "seconds": seconds, "prompt_tokens": prompt_tokens}
     if setup is not None:
         side = count_side(setup, seconds, side_steps, side_tokens, model, scene) if setup.patch else Side(0, 0, None)
-        added = count_patch(model, cost, setup.patch, setup.lora, side.steps, side.tokens)
+        added = count_patch(model, cost, setup.patch, setup.lora, side.steps, side.tokens, seconds)
         added += [side.encoder] if side.encoder else []
         if setup.patch:
             appended = count_appended(model, setup.patch, side.steps, side.tokens)

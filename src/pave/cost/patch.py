@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from pave.encoders import registry as encoders
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.patches import build as build_patch
+from pave.patches.align import Seconds
 from pave.patches.patch import Patch
 
 _NAME = "patch"
@@ -31,6 +33,7 @@ def count_patch(
     lora: LoraSpec | None,
     side_steps: int,
     side_tokens: int,
+    seconds: float,
 ) -> list[Part]:
     """Count a patch and its LoRA on a base from :func:`meta_model`; the model is left without them.
 
@@ -43,6 +46,7 @@ def count_patch(
         lora: The LoRA on the language model, if any; it acts on every token.
         side_steps: K.
         side_tokens: N.
+        seconds: Length of the video and of its side channel, over which the steps of both are evenly spread.
 
     Raises:
         InputError: If the patch does not fit the base.
@@ -50,7 +54,8 @@ def count_patch(
     parts, added = [], 0
     if patch is not None:
         module = _module(model, patch)
-        flops = module.flops(base.steps, base.tokens, side_steps, side_tokens)
+        video_sec, side_sec = (_spread(steps, seconds) for steps in (base.steps, side_steps))
+        flops = module.flops(video_sec, base.tokens, side_sec, side_tokens)
         parts.append(Part("patch", sum(weight.numel() for weight in module.parameters()), flops))
         added = module.added_tokens(side_steps, side_tokens)
     if added:
@@ -77,6 +82,11 @@ def count_appended(model: PaveModel, patch: PatchConfig, side_steps: int, side_t
         InputError: If the patch does not fit the base.
     """
     return _module(model, patch).added_tokens(side_steps, side_tokens)
+
+
+def _spread(steps: int, seconds: float) -> Seconds:
+    """Return the times of so many steps, each in the middle of its share of the time."""
+    return (np.arange(steps) + 0.5) * seconds / max(steps, 1)
 
 
 def _module(model: PaveModel, patch: PatchConfig) -> Patch:

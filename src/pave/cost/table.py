@@ -86,7 +86,7 @@ def _share_row(name: str, settings: Mapping[str, Any]) -> list[str]:
     base = count_base(model, scene)
     encoder = count_encoder(settings["preprocessing"]["encoder"], SECONDS, model, scene)
     patch, lora = (from_dict(kind, settings[key]) for kind, key in ((PatchConfig, "patch"), (LoraSpec, "lora")))
-    added = [*count_patch(model, base, patch, lora, encoder.steps, encoder.tokens or 1), encoder.part]
+    added = [*count_patch(model, base, patch, lora, encoder.steps, encoder.tokens or 1, SECONDS), encoder.part]
     total = base.total
     cells = [f"`{name}`", f"{total.parameters / 1e9:.3f} B", f"{total.flops / 1e12:.1f}"]
     for part in added:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pave.config import PatchConfig
 from pave.errors import InputError
+from pave.patches.align import Seconds
 from pave.patches.attention import tie
 from pave.patches.memory import project
 from pave.patches.patch import Patch
@@ -54,10 +55,10 @@ class AppendPatch(Patch):
         counts = [0 if side is None else side.steps * side.tokens for side in sides]
         return list(tokens.split(counts))
 
-    def flops(self, video_steps: int, video_tokens: int, side_steps: int, side_tokens: int) -> int:
+    def flops(self, query_times_sec: Seconds, query_tokens: int, side_times_sec: Seconds, side_tokens: int) -> int:
         """See :meth:`Patch.flops`; what the language model does with the tokens is counted with the base."""
         config = self.config
-        return 2 * side_steps * side_tokens * config.hidden_dim * (config.side_dim + config.token_dim)
+        return 2 * len(side_times_sec) * side_tokens * config.hidden_dim * (config.side_dim + config.token_dim)
 
     def added_tokens(self, side_steps: int, side_tokens: int) -> int:
         """See :meth:`Patch.added_tokens`."""

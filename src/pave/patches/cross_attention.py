@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pave.config import PatchConfig
+from pave.patches.align import Seconds
 from pave.patches.attention import Layer, tie
 from pave.patches.batch import Video, check_batch, pack
 from pave.patches.memory import ComposedMemory, Memory, ProjectedMemory, SideMaps, composing_pays, concatenate, project
@@ -143,28 +144,25 @@ class CrossAttentionPatch(ResidualPatch):
         """See :attr:`ResidualPatch.residual_size`: the root mean square of the final norm's gain."""
         return self.norm.weight.detach().float().square().mean().sqrt().item() if self.config.gate == "norm" else None
 
-    def flops(self, video_steps: int, video_tokens: int, side_steps: int, side_tokens: int) -> int:
+    def flops(self, query_times_sec: Seconds, query_tokens: int, side_times_sec: Seconds, side_tokens: int) -> int:
         """See :meth:`Patch.flops`."""
         config = self.config
         hidden = config.hidden_dim
-        resampled, whole = resamples(config, video_steps, side_steps), config.alignment == "none"
-        seen = video_steps if resampled else side_steps
-        rows = video_steps if whole else min(video_steps, seen)
-        queries, sides = rows * video_tokens, seen * side_tokens
-        softmax = sides > (1 if whole else rows)
-        asking = queries if whole else video_tokens
+        aligned = align(config, query_times_sec, side_times_sec)
+        windows = aligned.windows.counts * side_tokens
+        chosen = windows[windows > 1]
+        queries, choosing = (query_tokens * len(rows) for rows in (windows[windows > 0], chosen))
         memory = config.memory_dim or hidden
         separate = config.value_projection == "separate"
-        own, read = (config.layers * hidden * (1 + each) for each in (separate, separate and softmax))
-        side_total = side_steps * side_tokens
-        if not resampled and composing_pays(side_total, config.side_dim, memory, own, gradients=False):
+        own, read = (config.layers * hidden * (1 + each) for each in (separate, separate and len(chosen) > 0))
+        side_total = len(side_times_sec) * side_tokens
+        composes = composing_pays(side_total, config.side_dim, memory, own, gradients=False)
+        if composes and aligned.resampling is None:
             reading = (side_total + memory) * config.side_dim * read
         else:
-            reading = side_total * config.side_dim * memory + sides * memory * read
-        layer = 4 * queries * hidden
-        if softmax:
-            layer += queries * hidden + 2 * asking * sides
-        asked = video_steps * video_tokens * config.query_dim * hidden
+            reading = side_total * config.side_dim * memory + aligned.steps * side_tokens * memory * read
+        layer = 4 * queries * hidden + choosing * hidden + 2 * query_tokens * int(chosen.sum())
+        asked = len(query_times_sec) * query_tokens * config.query_dim * hidden
         outputs = 2 * queries * (hidden + config.token_dim) * hidden + queries * hidden * (config.gate == "token")
         return 2 * (asked + reading + config.layers * layer * hidden + outputs)
 
@@ -249,7 +247,7 @@ class CrossAttentionPatch(ResidualPatch):
         if video.side is None:
             return None
         made = plan(self.config, [video], self.query_projection.weight)
-        aligned = align(self.config, video)
+        aligned = align(self.config, video.times_sec, video.channel.times_sec.numpy())
         total = torch.zeros(len(video.times_sec), aligned.steps, device=self.query_projection.weight.device)
         if made.layout.groups:
             tokens, memory = self._queries([video], made), self._memory([video], made, self._side_maps())

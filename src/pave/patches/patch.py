@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pave.config import PatchConfig
 from pave.errors import InputError
+from pave.patches.align import Seconds
 from pave.types import SideChannel
 
 
@@ -30,13 +31,13 @@ class Patch(nn.Module, ABC):
         self.config = config
 
     @abstractmethod
-    def flops(self, video_steps: int, video_tokens: int, side_steps: int, side_tokens: int) -> int:
+    def flops(self, query_times_sec: Seconds, query_tokens: int, side_times_sec: Seconds, side_tokens: int) -> int:
         """Return the floating-point operations of one forward pass, two for each multiplication in a matrix product.
 
         Args:
-            video_steps: T, evenly spread over the same time as the side steps.
-            video_tokens: S.
-            side_steps: K.
+            query_times_sec: Times of the video steps (T,), seconds, sorted.
+            query_tokens: S.
+            side_times_sec: Times of the side steps (K,), seconds, sorted.
             side_tokens: N.
         """
 

@@ -75,19 +75,18 @@ def resamples(config: PatchConfig, video_steps: int, side_steps: int) -> bool:
     return config.alignment == "index" and side_steps < video_steps
 
 
-def align(config: PatchConfig, video: Video) -> Aligned:
+def align(config: PatchConfig, query_times_sec: Seconds, side_times_sec: Seconds) -> Aligned:
     """Give each step of a video that has a side channel its window of side steps."""
-    steps = len(video.times_sec)
-    times_sec = video.channel.times_sec.numpy()
-    side_steps = video.channel.steps
+    steps, side_steps = len(query_times_sec), len(side_times_sec)
     if config.alignment == "time":
-        return Aligned(time_windows(video.times_sec, times_sec, config.overlap_sec), None, side_steps, times_sec)
+        windows = time_windows(query_times_sec, side_times_sec, config.overlap_sec)
+        return Aligned(windows, None, side_steps, side_times_sec)
     if config.alignment == "none":
-        return Aligned(whole_windows(steps, side_steps), None, side_steps, times_sec)
+        return Aligned(whole_windows(steps, side_steps), None, side_steps, side_times_sec)
     if not resamples(config, steps, side_steps):
-        return Aligned(index_windows(steps, side_steps), None, side_steps, times_sec)
+        return Aligned(index_windows(steps, side_steps), None, side_steps, side_times_sec)
     resampling = stretch(side_steps, steps)
-    return Aligned(index_windows(steps, steps), resampling, steps, resampling.apply(times_sec))
+    return Aligned(index_windows(steps, steps), resampling, steps, resampling.apply(side_times_sec))
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -99,7 +98,7 @@ def plan(config: PatchConfig, videos: list[Video], like: Tensor) -> Plan:
         videos: A checked batch; every video has a side channel.
         like: A tensor with the dtype and device of the patch.
     """
-    aligned = [align(config, video) for video in videos]
+    aligned = [align(config, video.times_sec, video.channel.times_sec.numpy()) for video in videos]
     layout = lay_out(_rows(videos, aligned), config.hidden_dim, like.device)
     blend = _blend(videos, aligned, like.device)
     rotations = None

@@ -79,8 +79,8 @@ def count(name: str, settings: Mapping[str, Any]) -> Size:
     encoder = count_encoder(settings["preprocessing"]["encoder"], SECONDS, model, scene)
     config, spec = (from_dict(kind, settings[key]) for kind, key in ((PatchConfig, "patch"), (LoraSpec, "lora")))
     side = encoder.steps, encoder.tokens or 1
-    patch, lora = count_patch(model, base, config, spec, *side)
-    dense = count_patch(model, base, config, None, VIEWS, VIEW_TOKENS)[0]
+    patch, lora = count_patch(model, base, config, spec, *side, SECONDS)
+    dense = count_patch(model, base, config, None, VIEWS, VIEW_TOKENS, SECONDS)[0]
 
     def appended(tokens: int) -> tuple[int, int]:
         longer = count_base(model, Scene(scene.frames, scene.prompt_tokens + tokens))
