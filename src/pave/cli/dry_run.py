@@ -110,6 +110,7 @@ def as_dict(found: DryRun) -> dict[str, Any]:
             "optimiser": found.cost.optimiser,
             "gradients": found.cost.gradients,
             "activations": found.cost.activations,
+            "batches": found.cost.batches,
             "buckets": found.buckets,
             "total": found.memory,
             "total_with_checkpointing": found.recomputed.total + found.buckets,
@@ -157,7 +158,8 @@ def _rows(found: DryRun) -> list[tuple[str, list[int]]]:
     rows += [
         ("AdamW's moments", [cost.optimiser for cost in both]),
         ("gradients", [cost.gradients for cost in both]),
-        ("activations and batch", [cost.activations for cost in both]),
+        ("activations", [cost.activations for cost in both]),
+        ("batches of a step", [cost.batches for cost in both]),
     ]
     return [*rows, ("gradients in exchange", [found.buckets] * 2)] if found.buckets else rows
 

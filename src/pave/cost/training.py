@@ -27,7 +27,8 @@ class StepCost:
         weights: Of base, patches and LoRAs with buffers, by float type.
         optimiser: AdamW's two moments of each trained weight.
         gradients: Of the trained weights, those that are there at the peak.
-        activations: What is kept for the backward pass or on its way, with the batch.
+        activations: What is kept for the backward pass or on its way.
+        batches: Batches that were fetched: the trainer takes those of all passes of a step at once.
         update: What AdamW's update takes beside weights, gradients and moments.
         trained: Bytes of all trained weights, as many as their gradients take.
         flops: Operations of one forward and backward pass over the batch.
@@ -38,6 +39,7 @@ class StepCost:
     optimiser: int
     gradients: int
     activations: int
+    batches: int
     update: int
     trained: int
     flops: int
@@ -47,7 +49,8 @@ class StepCost:
     def total(self) -> int:
         """Bytes at the peak, which is in a pass or, if weights and moments outweigh it, in the update after it."""
         passes = self.gradients + self.activations
-        return sum(self.weights.values()) + self.optimiser + max(passes, self.trained + self.update)
+        lasting = sum(self.weights.values()) + self.optimiser + self.batches
+        return lasting + max(passes, self.trained + self.update)
 
 
 def count_step(
@@ -55,7 +58,7 @@ def count_step(
     batch: Mapping[str, Any],
     precision: torch.dtype = torch.float32,
     gradient_checkpointing: bool = False,
-    accumulates: bool = False,
+    passes: int = 1,
     on_accelerator: bool = True,
 ) -> StepCost:
     """Count a training step of a model; its weights are gone afterwards.
@@ -65,8 +68,9 @@ def count_step(
         batch: What :class:`pave.data.collator.Collator` made, with labels.
         precision: Of arithmetic.
         gradient_checkpointing: Whether activations are computed twice instead of kept.
-        accumulates: Whether gradients of earlier passes of the same step are held.
-        on_accelerator: Whether kernels are those of accelerators, which keep less for dropout, or of the CPU.
+        passes: Of a step; from the second on, gradients of the earlier ones are held.
+        on_accelerator: Whether kernels are those of accelerators, which keep less for dropout, or of the CPU, in whose
+            memory the next step's first batch waits.
     """
     ledger = Ledger()
     emptied(model, ledger)
@@ -76,8 +80,10 @@ def count_step(
     if gradient_checkpointing:
         model.activation_checkpointing_enable()
     trained = [weight for weight in model.parameters() if weight.requires_grad]
-    with _watched(trained, ledger, accumulates), ledger:
-        inputs = _without_numbers(batch, ledger)
+    # Before the ledger watches, so that it does not count the pixels of what stands in for the batch.
+    inputs = _without_numbers(batch, ledger)
+    batch_size = ledger.held
+    with _watched(trained, ledger, passes > 1), ledger:
         with _autocast(precision), right_padding_unmasked(model.language_model):
             output = model(**inputs)
         if precision != torch.float32:
@@ -93,7 +99,8 @@ def count_step(
         weights=_by_type([*model.parameters(), *model.buffers()]),
         optimiser=moments,
         gradients=ledger.gradients_at_peak,
-        activations=ledger.peak - ledger.gradients_at_peak,
+        activations=ledger.peak - ledger.gradients_at_peak - batch_size,
+        batches=batch_size * (passes if on_accelerator else passes + 1),
         update=size if on_accelerator else max(map(_bytes, trained)),
         trained=size,
         flops=ledger.flops,

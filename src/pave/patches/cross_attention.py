@@ -150,18 +150,20 @@ class CrossAttentionPatch(ResidualPatch):
         hidden = config.hidden_dim
         aligned = align(config, query_times_sec, side_times_sec)
         windows = aligned.windows.counts * side_tokens
-        chosen = windows[windows > 1]
-        queries, choosing = (query_tokens * len(rows) for rows in (windows[windows > 0], chosen))
+        queries = query_tokens * int((windows > 0).sum())
+        softmax = bool((windows > 1).any())
         memory = config.memory_dim or hidden
         separate = config.value_projection == "separate"
-        own, read = (config.layers * hidden * (1 + each) for each in (separate, separate and len(chosen) > 0))
+        own, read = (config.layers * hidden * (1 + each) for each in (separate, separate and softmax))
         side_total = len(side_times_sec) * side_tokens
         composes = composing_pays(side_total, config.side_dim, memory, own, gradients=False)
         if composes and aligned.resampling is None:
             reading = (side_total + memory) * config.side_dim * read
         else:
             reading = side_total * config.side_dim * memory + aligned.steps * side_tokens * memory * read
-        layer = 4 * queries * hidden + choosing * hidden + 2 * query_tokens * int(chosen.sum())
+        layer = 4 * queries * hidden
+        if softmax:
+            layer += queries * hidden + 2 * query_tokens * int(windows.sum())
         asked = len(query_times_sec) * query_tokens * config.query_dim * hidden
         outputs = 2 * queries * (hidden + config.token_dim) * hidden + queries * hidden * (config.gate == "token")
         return 2 * (asked + reading + config.layers * layer * hidden + outputs)

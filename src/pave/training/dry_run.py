@@ -248,6 +248,10 @@ def rehearse(config: TrainConfig, tiny: bool = False) -> Rehearsal:
         held = sum(weight.numel() * weight.element_size() for weight in (*model.parameters(), *model.buffers()))
         clock = Clock()
         trainer.add_callback(clock)
+        if tiny:
+            # On a CPU, reading media would be measured, too. And a long run has always a next step to fetch for.
+            samples = [trainer.train_dataset[index] for index in range(len(trainer.train_dataset))]
+            trainer.train_dataset = samples * ((STEPS + 1) * run.batch_size * run.gradient_accumulation)
         batch = trainer.data_collator([trainer.train_dataset[index] for index in range(run.batch_size)])
         with measured_peak(model.device) as peak:
             trainer.train()
@@ -274,9 +278,8 @@ def _count(
     config: TrainConfig, size: PretrainedConfig, batch: dict[str, Any], again: bool, on_accelerator: bool
 ) -> StepCost:
     """Cost of a pass; ``again`` computes activations twice."""
-    accumulates = config.gradient_accumulation > 1
     model = _without_weights(size, config)
-    return count_step(model, batch, DTYPES[config.precision], again, accumulates, on_accelerator)
+    return count_step(model, batch, DTYPES[config.precision], again, config.gradient_accumulation, on_accelerator)
 
 
 def check_side_width(base: str, task: PatchTask, size: PretrainedConfig) -> None:
