@@ -128,6 +128,18 @@ def test_a_default_that_is_beaten_is_told(plans: Path, tmp_path: Path) -> None:
     assert "| `norm` | `holds` | – | – |" in lines["| `patch.gate`"]
 
 
+def test_what_is_better_by_less_than_seeds_differ_beats_no_default(plans: Path, tmp_path: Path) -> None:
+    shutil.rmtree(plans / "results", ignore_errors=True)
+    rates = {"default": (0.5, 0.8, 0.8), "layers=1": (0.9, 0.8, 0.9), "gate=tanh": (0.9,)}
+    for number, run in enumerate(read_plan(plans / "ablations.yaml").runs):
+        if run.labels["track"] == "hear" and (seeds := rates.get(run.labels["variant"])) is not None:
+            write_result(Results(plans / "results" / "ablations"), run, seeds[int(run.labels["seed"])], number)
+    write_page(plans, tmp_path / "study.md")
+    page = (tmp_path / "study.md").read_text(encoding="utf-8").split("### What decides each default")[1]
+    assert "| `patch.layers` | `2` | `within seeds` | [hear-layers=1]" in page
+    assert "| `patch.gate` | `norm` | `within seeds` | [hear-gate=tanh]" in page
+
+
 def test_a_default_of_each_track_is_told(plans: Path, tmp_path: Path) -> None:
     shutil.rmtree(plans / "results", ignore_errors=True)
     for run in read_plan(plans / "ablations.yaml").runs:

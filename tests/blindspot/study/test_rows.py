@@ -45,6 +45,16 @@ def test_a_difference_is_that_of_the_values_and_knows_the_pairs(rows: dict[str, 
     assert back is not None and compared(back) == "clearly worse"
 
 
+def test_other_seeds_would_differ_by_students_t(rows: dict[str, Row]) -> None:
+    # Seeds of 0.9 and 1.0 against 0.25 and 0.35: a standard error of 0.0707 with two degrees of freedom.
+    interval = rows["default"].interval_over_seeds(rows["lora"], "hear")
+    assert interval == pytest.approx((0.65 - 4.303 * 0.0707, 0.65 + 4.303 * 0.0707), abs=1e-4)
+    alone = rows["default"].without(["1"])
+    assert alone.interval_over_seeds(rows["lora"], "hear") is not None
+    assert alone.interval_over_seeds(rows["lora"].without(["1"]), "hear") is None
+    assert alone.interval_over_seeds(rows["lora"].without(["0", "1"]), "hear") is None
+
+
 def test_a_seed_nearer_to_chance_than_to_all_right_has_not_learned(rows: dict[str, Row]) -> None:
     assert rows["default"].unlearned("hear") == []
     assert rows["lora"].unlearned("hear") == ["0", "1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,9 @@ SEED_AXIS = "seed"
 BOOTSTRAP_SEED = 0
 LEARNED = 0.5
 """How far from chance to all right a run is to come that counts as one that has learned."""
+
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306)
+"""Two-sided 95 % points of Student's t at 1, 2, ... degrees of freedom; the last is safe for more."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,24 @@ class Row:
         mine, its, clips = self._paired(other, evaluation, of_other or evaluation)
         seeds = tuple((mine.mean(axis=1) - its.mean()).tolist())
         return _difference(mine.mean(axis=0), its.mean(axis=0), clips, seeds)
+
+    def interval_over_seeds(self, other: Row, evaluation: str | Sequence[str]) -> tuple[float, float] | None:
+        """Return the 95 % interval, by Student's t, of how much more other seeds would score than another row's.
+
+        Films are the same. ``None`` if a row has no result, or no row has two.
+
+        Args:
+            other: The other row.
+            evaluation: The evaluation, or several of the same questions, whose mean is compared.
+        """
+        if not self.found or not other.found or len(self.found) + len(other.found) < 3:
+            return None
+        mine, its = (row._answers(evaluation)[0].mean(axis=1) for row in (self, other))
+        freedom = len(mine) + len(its) - 2
+        squares = sum(float(((seeds - seeds.mean()) ** 2).sum()) for seeds in (mine, its))
+        error = STUDENT[min(freedom, len(STUDENT)) - 1] * math.sqrt(squares / freedom * (1 / len(mine) + 1 / len(its)))
+        difference = float(mine.mean() - its.mean())
+        return difference - error, difference + error
 
     def unlearned(self, evaluation: str) -> list[str]:
         """Return the seeds of runs that have not learned what an evaluation asks: that stayed nearer to chance."""

@@ -52,8 +52,11 @@ def section(study: Study) -> Iterator[str]:
         yield (
             "Every row of a field beside the default, in all columns above. `holds`: no other value is clearly better "
             "anywhere. `a trade`: each other value that is clearly better somewhere is clearly worse elsewhere, be it "
-            "on another track. `beaten`: one is clearly better and nowhere clearly worse. By chance alone one "
-            "comparison in forty comes out as clearly better. `shifted` and `shifted_back` count in their mean."
+            "on another track. `within seeds`: one is clearly better with these seeds and nowhere clearly worse, but "
+            "other seeds might not show it: the 95 % interval of the difference over seeds, by Student's t, holds 0, "
+            "or neither row has two seeds. `beaten`: one is clearly better over films and over seeds, and nowhere "
+            "clearly worse. By chance alone one comparison in forty comes out as clearly better. `shifted` and "
+            "`shifted_back` count in their mean."
         )
         yield table(["field", "default", "", "clearly better", "clearly worse", "rows"], lines)
 
@@ -94,18 +97,19 @@ def _decision(study: Study, field: str) -> list[str]:
     values: dict[str, str] = {}
     verdicts, better, worse, pointers = [], [], [], []
     for rows in _by_variant(study, field):
-        gains, losses = [], []
+        gains, losses, lasts = [], [], False
         for row, default in rows:
+            lasts |= _lasts(row, default)
             gains += _told(study, row, default, "clearly better")
             losses += _told(study, row, default, "clearly worse")
             pointers.append(pointer(study, row))
             values[default.labels["track"]] = f"`{_value(default, PLACES[field])}`"
-        verdicts.append("holds" if not gains else "a trade" if losses else "beaten")
+        verdicts.append("holds" if not gains else "a trade" if losses else "beaten" if lasts else "within seeds")
         better += gains
         worse += losses
     if not pointers:
         return []
-    verdict = next(name for name in ("beaten", "a trade", "holds") if name in verdicts)
+    verdict = next(name for name in ("beaten", "a trade", "within seeds", "holds") if name in verdicts)
     cells = [f"`{PLACES[field]}`", _by_track(values), f"`{verdict}`"]
     return [*cells, "; ".join(better) or NONE, "; ".join(worse) or NONE, ", ".join(pointers)]
 
@@ -135,11 +139,24 @@ def _by_variant(study: Study, field: str) -> Iterator[list[tuple[Row, Row]]]:
         yield [(row, default) for row, default in pairs if row.found and default.found]
 
 
+def _clear(row: Row, default: Row, verdict: str) -> dict[str, Score]:
+    """Return the columns in which a row compares so with the default, with the differences."""
+    found = {name: row.difference(default, names) for name, names in _compared_in(row, default).items()}
+    return {name: score for name, score in found.items() if score and compared(score) == verdict}
+
+
 def _told(study: Study, row: Row, default: Row, verdict: str) -> list[str]:
     """Return the columns in which a row compares so with the default, in one text, if there are any."""
-    found = {name: row.difference(default, names) for name, names in _compared_in(row, default).items()}
-    told = [f"{name} {signed(score.value)}" for name, score in found.items() if score and compared(score) == verdict]
+    told = [f"{name} {signed(score.value)}" for name, score in _clear(row, default, verdict).items()]
     return [f"{pointer(study, row)} {', '.join(told)}"] if told else []
+
+
+def _lasts(row: Row, default: Row) -> bool:
+    """Whether a row is clearly better than the default in a column, and would be with other seeds."""
+    together = _compared_in(row, default)
+    better = [together[name] for name in _clear(row, default, "clearly better")]
+    intervals = [row.interval_over_seeds(default, names) for names in better]
+    return any(interval is not None and interval[0] > 0 for interval in intervals)
 
 
 def _value(row: Row, place: str) -> Any:
