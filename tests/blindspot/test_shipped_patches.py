@@ -35,8 +35,8 @@ def model(track: str) -> PaveModel:
     return PaveModel.from_pretrained(track)
 
 
-def made(track: str, seed: int, out: Path, channels: tuple[str, ...] = ()) -> list[Sample]:
-    config = MakeConfig(track, 200, seed, out, questions_per_clip=8, workers=1, channels=channels)
+def made(track: str, seed: int, out: Path, channels: tuple[str, ...] = (), count: int = 104) -> list[Sample]:
+    config = MakeConfig(track, count, seed, out, questions_per_clip=8, workers=1, channels=channels)
     return read_samples(make(config).samples)
 
 
@@ -59,7 +59,7 @@ def test_what_the_frames_show_is_still_seen(model: PaveModel, track: str, tmp_pa
 
 
 def test_two_that_were_trained_apart_answer_together_what_neither_does_alone(tmp_path: Path) -> None:
-    samples = made("both", 424_244, tmp_path / "both")
+    samples = made("both", 424_244, tmp_path / "both", count=200)
     model = PaveModel.from_pretrained("hear")
     model.load_patch("views")
     together = evaluate(model, samples, SETTINGS)

@@ -35,7 +35,7 @@ from tests.training.test_train import make_config
 
 PATCH = PatchConfig("audio", 64, hidden_dim=64)
 LORA = LoraSpec(r=16, alpha=16, dropout=0.05)
-FRAMES, ROWS, WIDTH = 16, 3, 192
+FRAMES, ROWS, WIDTH = 8, 3, 192
 
 
 def size(family: str) -> Any:
