@@ -55,6 +55,7 @@ def test_two_steps_on_a_tiny_base(name: str, base: str, tmp_path: Path, monkeypa
     found = rehearse(recipe(name, base, f"--precision={precision}"), tiny=True)
     assert found.rehearsed.model_type == configuration_of(sizes()[base].hub_ids[0]).model_type
     assert len(found.losses) == 2 and all(loss > 0 for loss in found.losses)
+    assert found.counted.total == pytest.approx(found.measured, rel=0.15)
     assert found.run.lora == recipe(name, base).lora and found.run.precision == precision
     assert not list(tmp_path.iterdir())
 

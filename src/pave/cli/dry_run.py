@@ -97,7 +97,7 @@ def as_dict(found: DryRun) -> dict[str, Any]:
             "device": rehearsal.device.type,
             "losses": list(rehearsal.losses),
             "seconds_a_step": rehearsal.seconds,
-            "counted_bytes": found.counted.total,
+            "counted_bytes": rehearsal.counted.total,
             "measured_bytes": rehearsal.measured,
         },
         "processes": found.processes,
@@ -146,7 +146,7 @@ def _print(found: DryRun) -> None:
     console = Console()
     console.print(
         f"Two steps with {what} on {rehearsal.device.type}: losses {losses}; at the peak "
-        f"{_size(found.counted.total)} by this count, {_size(rehearsal.measured)} by the allocator."
+        f"{_size(rehearsal.counted.total)} by this count, {_size(rehearsal.measured)} by the allocator."
     )
     console.print(table)
 

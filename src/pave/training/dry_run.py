@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -10,12 +11,14 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from torch.utils.data import Dataset
 from transformers import PretrainedConfig
 
 from pave.bases import family_of
 from pave.bases.sizes import configuration_of
 from pave.cost import meta_model
 from pave.cost.training import StepCost, count_step
+from pave.data.features import Features
 from pave.data.processor import PaveProcessor
 from pave.errors import InputError
 from pave.model import PaveModel
@@ -45,6 +48,7 @@ class Rehearsal:
         losses: Mean loss of each step.
         seconds: Time of the second one; the first still makes what later ones reuse.
         measured: Bytes that the device held at the peak, by its allocator.
+        counted: What it should have held, by the count that tells the real size.
     """
 
     run: TrainConfig
@@ -56,6 +60,7 @@ class Rehearsal:
     losses: tuple[float, ...]
     seconds: float
     measured: int
+    counted: StepCost
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,6 @@ class DryRun:
         base: The base of the run.
         stand_in: Whether a tiny random base and made-up media stood in for base and data.
         rehearsal: The steps that were taken.
-        counted: What a device should have held in them, by the count that the next two are made with.
         kept: Cost of a step of the run in its real size on one device, activations kept.
         recomputed: The same with gradient checkpointing.
         checkpointing: Which of them the configuration asks for.
@@ -81,7 +85,6 @@ class DryRun:
     base: str
     stand_in: bool
     rehearsal: Rehearsal
-    counted: StepCost
     kept: StepCost
     recomputed: StepCost
     checkpointing: bool
@@ -144,13 +147,6 @@ def dry_run(config: TrainConfig, tiny: bool = False, flops_per_sec: float | None
         base=config.base,
         stand_in=tiny,
         rehearsal=rehearsal,
-        counted=_count(
-            rehearsal.run,
-            rehearsal.rehearsed,
-            rehearsal.batch,
-            config.gradient_checkpointing,
-            rehearsal.device.type != "cpu",
-        ),
         kept=kept,
         recomputed=recomputed,
         checkpointing=config.gradient_checkpointing,
@@ -161,6 +157,26 @@ def dry_run(config: TrainConfig, tiny: bool = False, flops_per_sec: float | None
         flops_per_sec=flops_per_sec,
         seconds_a_step=seconds,
     )
+
+
+class _Read(Dataset[Features]):
+    """Samples that were read already: on a CPU, what reading media takes would be measured with the steps.
+
+    Args:
+        samples: A data set.
+        count: How many to hand out, the same again where it holds fewer.
+    """
+
+    def __init__(self, samples: Any, count: int) -> None:
+        self._samples = [samples[index] for index in range(min(len(samples), count))]
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Features:
+        """Return a copy, which takes memory of its own."""
+        return copy.deepcopy(self._samples[index % len(self._samples)])
 
 
 def shortened(config: TrainConfig) -> TrainConfig:
@@ -249,9 +265,9 @@ def rehearse(config: TrainConfig, tiny: bool = False) -> Rehearsal:
         clock = Clock()
         trainer.add_callback(clock)
         if tiny:
-            # On a CPU, reading media would be measured, too. And a long run has always a next step to fetch for.
-            samples = [trainer.train_dataset[index] for index in range(len(trainer.train_dataset))]
-            trainer.train_dataset = samples * ((STEPS + 1) * run.batch_size * run.gradient_accumulation)
+            # A long run has always a next step to fetch for.
+            wanted = (STEPS + 1) * run.batch_size * run.gradient_accumulation
+            trainer.train_dataset = _Read(trainer.train_dataset, wanted)
         batch = trainer.data_collator([trainer.train_dataset[index] for index in range(run.batch_size)])
         with measured_peak(model.device) as peak:
             trainer.train()
@@ -265,6 +281,7 @@ def rehearse(config: TrainConfig, tiny: bool = False) -> Rehearsal:
             losses=tuple(loss for _, loss in loss_curve(trainer.state.log_history)),
             seconds=clock.seconds[-1],
             measured=held + peak.extra,
+            counted=_count(run, model.base.config, batch, run.gradient_checkpointing, model.device.type != "cpu"),
         )
 
 
