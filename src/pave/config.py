@@ -47,7 +47,7 @@ class PatchConfig:
         alignment: ``time`` (seconds), ``index`` (the reference's equal split) or ``none``: each video step sees all
             side steps.
         overlap_sec: With ``time``: seconds by which each step's window is widened on both sides.
-        query: Ask with features from before the projector (``vision``) or after it (``projected``).
+        query: Ask with features from before the projector (``vision``, the paper) or after it (``projected``).
         layout: Order of video tokens and newline tokens: the base's own (``native``) or a newline a row (``grid``).
         side_scale: What side tokens are multiplied by first. Features much smaller than 1 are learned slowly.
         gate: What holds a fresh residual at 0: a last norm that starts at 0 (``norm``, the reference), one number
@@ -71,7 +71,7 @@ class PatchConfig:
     positions: Literal["none", "rotary_3d", "rotary_time"] = "none"
     alignment: Literal["time", "index", "none"] = "time"
     overlap_sec: float = 0.0
-    query: Literal["vision", "projected"] = "vision"
+    query: Literal["vision", "projected"] = "projected"
     layout: Literal["native", "grid"] = "native"
     memory_dim: int | None = None
     side_scale: float = 1.0

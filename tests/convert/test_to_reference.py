@@ -43,6 +43,7 @@ EXPRESSIBLE = PatchConfig(
     value_projection="tied",
     positions="rotary_3d",
     alignment="index",
+    query="vision",
     layout="grid",
 )
 
