@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pave.errors import InputError, nearest
+from pave.quiet import quieten_logging
 
 COMMANDS = {
     "demo": "watch a tiny Video LLM fail on sound, then answer once patched",
@@ -63,6 +64,7 @@ def _run(arguments: list[str]) -> None:
     name, *rest = arguments
     if name not in COMMANDS:
         raise InputError(f"unknown command {name!r}; choose from {', '.join(COMMANDS)}{nearest(name, COMMANDS)}")
+    quieten_logging()
     run: Callable[[list[str]], None] = importlib.import_module(f"pave.cli.{name}").main
     run(rest)
 
