@@ -79,7 +79,8 @@ QWEN_TEMPLATE = (
 FRAMES = 4
 SIDE_DIM = 6
 ENCODER = {"type": "precomputed", "width": SIDE_DIM}
-PATCH = PatchConfig(channel="audio", side_dim=SIDE_DIM, hidden_dim=16, heads=2)
+PATCH = PatchConfig(channel="audio", side_dim=SIDE_DIM, hidden_dim=16, heads=2, query="vision")
+"""It asks with what takes more care than the default: features that have to be kept beside the video tokens."""
 LORA = LoraSpec(r=4, alpha=8, dropout=0.1)
 PREPROCESSING = Preprocessing(FRAMES, ENCODER)
 

@@ -26,7 +26,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "rotary_time": {"patch": replace(PATCH, positions="rotary_time", overlap_sec=0.5)},
     "layers": {"patch": replace(PATCH, layers=3)},
     "hidden": {"patch": replace(PATCH, hidden_dim=32, heads=4)},
-    "vision": {"patch": replace(PATCH, query="vision")},
+    "projected": {"patch": replace(PATCH, query="projected")},
     "tanh": {"patch": replace(PATCH, gate="tanh")},
     "token": {"patch": replace(PATCH, gate="token")},
     "rank_0": {"lora": None},

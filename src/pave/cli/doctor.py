@@ -14,6 +14,7 @@ from pave.cli import print_json
 from pave.cli.arguments import parse
 from pave.quiet import quieten
 
+PYTHON = (3, 11)
 PACKAGES = ("torch", "torchvision", "transformers", "peft", "accelerate", "av", "soundfile", "safetensors")
 CODECS = (("h264", "r"), ("aac", "r"), ("libx264", "w"), ("aac", "w"))
 DTYPES = ("float32", "bfloat16", "float16")
@@ -65,8 +66,8 @@ def run(json: bool = False) -> list[Check]:
 
 def check_python() -> Iterator[Check]:
     """Python's version."""
-    wanted = ".".join(map(str, (3, 10)))
-    yield Check("python", sys.version_info >= (3, 10), platform.python_version(), f"install Python {wanted} or newer")
+    wanted = ".".join(map(str, PYTHON))
+    yield Check("python", sys.version_info >= PYTHON, platform.python_version(), f"install Python {wanted} or newer")
 
 
 def check_packages() -> Iterator[Check]:
