@@ -50,8 +50,8 @@ class PatchConfig:
         query: Ask with features from before the projector (``vision``, the paper) or after it (``projected``).
         layout: Order of video tokens and newline tokens: the base's own (``native``) or a newline a row (``grid``).
         side_scale: What side tokens are multiplied by first. Features much smaller than 1 are learned slowly.
-        gate: What holds a fresh residual at 0: a last norm that starts at 0 (``norm``, the reference), one number
-            whose tanh scales it, without a norm (``tanh``), or that norm and a sigmoid for each token (``token``).
+        gate: What holds a fresh residual at 0: a last norm that starts at 0 (``norm``, the reference), or one number
+            whose tanh scales it, without a norm (``tanh``).
 
     Type ``append`` reads ``channel``, ``side_dim``, ``token_dim``, ``hidden_dim``, ``layout`` and ``side_scale``.
 
@@ -75,7 +75,7 @@ class PatchConfig:
     layout: Literal["native", "grid"] = "native"
     memory_dim: int | None = None
     side_scale: float = 1.0
-    gate: Literal["norm", "tanh", "token"] = "norm"
+    gate: Literal["norm", "tanh"] = "norm"
 
     def __post_init__(self) -> None:
         check_choices(self)

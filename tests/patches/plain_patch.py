@@ -66,8 +66,6 @@ def plain_residual(
             residual[step] = torch.tanh(patch.tanh_gate.weight) * made
         else:
             residual[step] = patch.norm(made)
-        if config.gate == "token":
-            residual[step] /= 1 + torch.exp(-patch.token_gate(x))
     return residual, attention_map
 
 

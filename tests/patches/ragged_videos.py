@@ -81,7 +81,7 @@ configs = st.builds(
     positions=st.sampled_from(["none", "rotary_3d", "rotary_time"]),
     value_projection=st.sampled_from(["tied", "separate"]),
     side_scale=st.sampled_from([1.0, 0.5]),
-    gate=st.sampled_from(["norm", "tanh", "token"]),
+    gate=st.sampled_from(["norm", "tanh"]),
 ).flatmap(
     lambda chosen: st.builds(
         lambda overlap: {**chosen, "overlap_sec": overlap},

@@ -28,7 +28,6 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "hidden": {"patch": replace(PATCH, hidden_dim=32, heads=4)},
     "projected": {"patch": replace(PATCH, query="projected")},
     "tanh": {"patch": replace(PATCH, gate="tanh")},
-    "token": {"patch": replace(PATCH, gate="token")},
     "rank_0": {"lora": None},
     "rank_4": {"lora": LoraSpec(r=2)},
     "hidden_video": {"augmentation": Augmentation(hidden_video=0.5)},

@@ -92,8 +92,6 @@ class CrossAttentionPatch(ResidualPatch):
             self.tanh_gate = TanhGate()
         else:
             self.norm = nn.LayerNorm(config.token_dim)
-        if config.gate == "token":
-            self.token_gate = nn.Linear(hidden, 1)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -165,7 +163,7 @@ class CrossAttentionPatch(ResidualPatch):
         if softmax:
             layer += queries * hidden + 2 * query_tokens * int(windows.sum())
         asked = len(query_times_sec) * query_tokens * config.query_dim * hidden
-        outputs = 2 * queries * (hidden + config.token_dim) * hidden + queries * hidden * (config.gate == "token")
+        outputs = 2 * queries * (hidden + config.token_dim) * hidden
         return 2 * (asked + reading + config.layers * layer * hidden + outputs)
 
     def _zeros(self, video: Video, unused: list[nn.Parameter]) -> Tensor:
@@ -203,7 +201,8 @@ class CrossAttentionPatch(ResidualPatch):
     @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator, no-untyped-call]
     def _residuals(self, runs: list[Fused]) -> list[Tensor]:
         """Return the residuals of all videos of the runs."""
-        mapped = self._gated(concatenate([run.tokens for run in runs]))
+        mapped = self.output(concatenate([run.tokens for run in runs]))
+        mapped = self.tanh_gate(mapped) if self.config.gate == "tanh" else self.norm(mapped)
         residuals = []
         parts = torch.split(mapped, [len(run.tokens) for run in runs])
         for run, part in zip(runs, parts, strict=True):
@@ -211,12 +210,6 @@ class CrossAttentionPatch(ResidualPatch):
             for video, residual in zip(run.videos, spread, strict=True):
                 residuals.append(residual.view(*video.queries.shape[:2], -1).to(video.queries))
         return residuals
-
-    def _gated(self, tokens: Tensor) -> Tensor:
-        """Return the residuals (tokens, C) of query tokens (tokens, hidden) that have read their windows."""
-        made = self.output(tokens)
-        gated: Tensor = self.tanh_gate(made) if self.config.gate == "tanh" else self.norm(made)
-        return gated * self.token_gate(tokens).sigmoid() if self.config.gate == "token" else gated
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _queries(self, videos: list[Video], made: Plan) -> Tensor:

@@ -165,6 +165,29 @@ def test_what_is_better_on_one_track_and_worse_on_another_is_a_trade(plans: Path
     assert "[depth-layers=1](#ablations-depth-layers-1) `depth` −" in page
 
 
+def test_what_was_taken_out_is_still_told(plans: Path, tmp_path: Path) -> None:
+    shutil.rmtree(plans / "results", ignore_errors=True)
+    results, removed = Results(plans / "results" / "ablations"), plans / "results" / "removed"
+    default, other = (
+        next(run for run in read_plan(plans / "ablations.yaml").runs if run.name == name)
+        for name in ("hear-default-0", "hear-layers=1-0")
+    )
+    write_result(results, default, 0.9)
+    write_result(results, other, 0.3)
+    removed.mkdir()
+    results.path(other).rename(removed / "hear-idea=bad-0.json")
+    entry = "- {idea: Bad, after: Nobody, setting: 'patch.idea: bad', beside: hear-default, commit: abc, results: "
+    write_whole(removed / "ideas.yaml", f"{entry}[hear-idea=bad-0]}}\n")
+    write_page(plans, tmp_path / "study.md")
+    page = (tmp_path / "study.md").read_text(encoding="utf-8").split("### Tried and taken out")[1]
+
+    assert '| <a id="ablations-hear-idea-bad"></a>Bad | Nobody | `patch.idea: bad` | 30.0 % (' in page
+    assert "| −60.0 points (" in page and "| clearly worse | [hear-default](#ablations-hear-default) | abc |" in page
+    (removed / "hear-idea=bad-0.json").unlink()
+    with pytest.raises(InputError, match="ideas.yaml: .*hear-idea=bad-0.json is missing"):
+        write_page(plans, tmp_path / "study.md")
+
+
 def test_plots_are_drawn(whole: tuple[str, Path]) -> None:
     page, folder = whole
     pictures = sorted(path.name for path in (folder / "images").glob("*.svg"))

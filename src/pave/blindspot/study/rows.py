@@ -49,7 +49,7 @@ class Row:
     Args:
         name: Name of the row.
         labels: Axis to value, without the seed.
-        runs: The runs.
+        runs: The runs; none of a row that the plan no longer has.
         found: Results of those that have one.
     """
 

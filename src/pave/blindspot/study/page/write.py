@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pave.blindspot.study.page import ablations, bases, main_table, overhead, plots, sizes, times, together
+from pave.blindspot.study.page import ablations, bases, main_table, overhead, plots, removed, sizes, times, together
 from pave.blindspot.study.page.markdown import table
 from pave.blindspot.study.plan import read_plan
 from pave.blindspot.study.result import Results
@@ -139,6 +139,8 @@ def write_page(plans: Path, page: Path) -> None:
         image = page.parent / IMAGES_FOLDER / f"study-{study.name}.svg"
         pictured = plots.draw(study, image)
         parts += [heading, *([f"![{PICTURES[study.name]}]({IMAGES_FOLDER}/{image.name})"] if pictured else []), *rest]
+    ablated = next(study for study in studies if study.name == "ablations")
+    parts += removed.section(ablated, removed.read_ideas(results / removed.FOLDER))
     parts += sizes.section(_sizes(results / sizes.SIZES_FILE))
     parts += [*overhead.section(_measured(results / overhead.OVERHEAD_FILE)), CLOSING]
     write_whole(page, "\n\n".join(part.strip() for part in parts) + "\n")
