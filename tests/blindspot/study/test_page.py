@@ -211,6 +211,7 @@ def test_some_seeds_make_a_page_that_says_how_many_and_is_the_same_each_time(pla
     table = page.split("## Does a patch beat")[1].split("## Does it hold")[0]
 
     assert "1 of 3" in table and "not run" not in table
+    assert re.search(r"studies/main.yaml` \\|[^|]+\\| 52 \\| 20 \\| 0.1 \\|", page)  # 16 trainings of 18 seconds
     assert (tmp_path / "study.md").read_text(encoding="utf-8") == page
     assert (tmp_path / "images" / "study-main.svg").read_bytes() == plot
 

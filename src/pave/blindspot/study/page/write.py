@@ -148,16 +148,21 @@ def write_page(plans: Path, page: Path) -> None:
 
 def _state(studies: Sequence[Study]) -> Iterator[str]:
     yield "## What was run"
-    lines = [
-        [
-            f"`studies/{study.name}.yaml`",
-            study.about,
-            str(sum(len(row.runs) for row in study.rows)),
-            str(sum(len(row.found) for row in study.rows)),
-        ]
-        for study in studies
-    ]
-    yield table(["plan", "question", "runs", "done"], lines)
+    lines, counted = [], set[str]()
+    for study in studies:
+        runs = sum(len(row.runs) for row in study.rows)
+        results = [found for row in study.rows for found in row.found]
+        trainings = {json.dumps(found["train"], sort_keys=True): found["trained"] for found in results}
+        new = [trained for training, trained in trainings.items() if trained and training not in counted]
+        counted |= trainings.keys()
+        hours = sum(trained["steps"] * trained["seconds_a_step"] for trained in new) / 3600
+        lines.append([f"`studies/{study.name}.yaml`", study.about, str(runs), str(len(results)), f"{hours:.1f}"])
+    yield table(["plan", "question", "runs", "done", "hours"], lines)
+    yield (
+        "Hours are those of the trainings that are done, added up: the steps of each times the seconds that one took "
+        "on one core, while something else ran on the other. Two at a time (`--jobs 2`) take half as long. A training "
+        "that several plans have is done once, and counts where it stands first."
+    )
 
 
 def _measured(path: Path) -> dict[str, Any] | None:
