@@ -84,7 +84,7 @@ def test_residual_is_added_before_the_newlines(model: PaveModel, videos: list[Vi
     batch = batch_of([0], videos)
     with torch.no_grad():
         model(**batch)
-        residual = model.patches["audio"]([videos[0].vision], batch["side"]["audio"], [videos[0].times_sec])[0]
+        residual = model.patches["audio"]([videos[0].tokens], batch["side"]["audio"], [videos[0].times_sec])[0]
     handle.remove()
     rows = seen["inputs_embeds"][0, 1:-2].view(LENGTHS[0], 2, 3, -1)
     torch.testing.assert_close(rows[:, :, :2].flatten(1, 2), videos[0].tokens + residual)
