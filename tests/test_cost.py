@@ -123,7 +123,7 @@ def test_released_audio_model_is_counted_without_a_download() -> None:
 
 
 def test_encoder_without_a_rate_is_refused() -> None:
-    with pytest.raises(InputError, match="states no hop_sec"):
+    with pytest.raises(InputError, match="its files alone tell how many side steps"):
         count_encoder({"type": "precomputed", "width": 4}, 60.0, *base())
 
 

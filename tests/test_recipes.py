@@ -9,13 +9,13 @@ import torch
 
 from pave.bases.sizes import configuration_of, sizes
 from pave.cli.arguments import parse
-from pave.cost import count_base, count_patch, meta_model
-from pave.cost.scene import Scene
+from pave.config import from_dict
+from pave.cost import Scene, count_base, count_patch, meta_model, side_shape
+from pave.encoders import registry as encoders
 from pave.errors import InputError
 from pave.training.config import TrainConfig
 from pave.training.dry_run import dry_run, rehearse
 from pave.training.dry_run_base import tiny_config
-from pave.training.dry_run_media import side_shape
 
 RECIPES = Path(__file__).parents[1] / "configs" / "recipes"
 NAMES = ("avqa", "avsd", "ego-exo4d", "llava-video", "music-avqa", "scanqa", "sqa3d")
@@ -101,9 +101,10 @@ def test_the_patch_has_the_sizes_of_the_paper(name: str, parameters: int) -> Non
     ("name", "shape"), [("avqa", (59, 1)), ("scanqa", (32, 576)), ("llava-video", (120, 4)), ("ego-exo4d", (48, 196))]
 )
 def test_the_side_channel_of_a_minute(name: str, shape: tuple[int, int]) -> None:
-    encoder = recipe(name, "llava-onevision-7b").preprocessing.encoder
-    assert encoder is not None
-    assert side_shape(encoder, 60.0, (14, 14)) == shape
+    settings = recipe(name, "llava-onevision-7b").preprocessing.encoder
+    assert settings is not None
+    config = from_dict(encoders.get(settings["type"]).config_class, settings)
+    assert side_shape(config, 60.0, (14, 14), cameras=4) == shape
 
 
 def test_a_tower_of_another_width_is_told() -> None:

@@ -176,6 +176,8 @@ def _read_yaml(path: Path) -> Setup:
     for key in content:
         if key not in known:
             raise InputError(f"{path}: unknown key {key!r}{nearest(str(key), known)}")
+    if content.get("patches"):
+        raise InputError(f"{path}: holds 'patches'; give a file with one of them, under patch: and preprocessing:")
     parts = {"patch": PatchConfig, "lora": LoraSpec, "preprocessing": Preprocessing}
     read = {
         name: from_dict(kind, content[name], str(path)) if content.get(name) is not None else None

@@ -6,8 +6,9 @@ Of a mixture of experts the routed experts count as often as a token is sent to 
 """
 
 from pave.cost.base import count_base, meta_base, meta_model
-from pave.cost.patch import EncoderCost, count_appended, count_encoder, count_patch, side_steps
+from pave.cost.patch import EncoderCost, count_appended, count_encoder, count_patch
 from pave.cost.scene import BaseCost, Part, Scene
+from pave.cost.side import side_shape
 
 __all__ = [
     "BaseCost",
@@ -20,5 +21,5 @@ __all__ = [
     "count_patch",
     "meta_base",
     "meta_model",
-    "side_steps",
+    "side_shape",
 ]

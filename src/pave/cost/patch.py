@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +12,11 @@ from torch import Tensor
 from pave.config import LoraSpec, PatchConfig, from_dict
 from pave.cost.base import count_longer
 from pave.cost.scene import BaseCost, Part, Scene
+from pave.cost.side import side_shape
 from pave.cost.video import one_step
 from pave.cost.weightless import RealNumbers
 from pave.encoders import build
 from pave.encoders import registry as encoders
-from pave.errors import InputError
 from pave.model import PaveModel
 from pave.patches import build as build_patch
 from pave.patches.align import Seconds
@@ -127,14 +126,14 @@ def count_encoder(settings: dict[str, Any], seconds: float, model: PaveModel, sc
 
         if settings.get("model") in sizes.SIZES:
             config = from_dict(encoders.get("audio").config_class, settings)
-            steps = side_steps(config, seconds)
+            steps, _ = side_shape(config, seconds, None)
             parameters, flops = sizes.count_window(config.model, config.window_sec)
             return EncoderCost(Part("encoder", parameters, flops * steps), steps, 1)
     encoder = build(settings)
     if encoder.needs_tower:
         encoder.attach(_MetaTower(model, scene))
-    part = Part("encoder", encoder.num_parameters, encoder.flops(seconds))
-    return EncoderCost(part, side_steps(encoder.config, seconds), encoder.tokens)
+    steps, _ = side_shape(encoder.config, seconds, model.family.frame_grid)
+    return EncoderCost(Part("encoder", encoder.num_parameters, encoder.flops(seconds)), steps, encoder.tokens)
 
 
 class _MetaTower:
@@ -158,15 +157,3 @@ class _MetaTower:
     def features(self, frames: Tensor, pooled: bool = True) -> Tensor:
         with RealNumbers():
             return self._model.family.frame_features(self._model.base.base_model, self._inputs, pooled)
-
-
-def side_steps(config: Any, seconds: float) -> int:
-    """Return the side steps K that an encoder of these settings makes of so many seconds of media.
-
-    Raises:
-        InputError: If its settings state no ``hop_sec``.
-    """
-    hop_sec = getattr(config, "hop_sec", None)
-    if hop_sec is None:
-        raise InputError(f"encoder {config.type!r} states no hop_sec; add it to its settings to count side steps")
-    return 1 + math.ceil(max(0.0, seconds - getattr(config, "window_sec", hop_sec)) / hop_sec)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ import torch
 from safetensors.torch import save_file
 
 from pave.config import from_dict
-from pave.cost.patch import side_steps
+from pave.cost import side_shape
 from pave.data.jsonl import SAMPLES_FILE
 from pave.data.processor import PaveProcessor
 from pave.encoders import registry
-from pave.encoders.languagebind import CLIP_FRAMES, count_clips
 from pave.errors import InputError
 from pave.media.video import Frames
 from pave.training.config import PatchTask
@@ -31,7 +29,6 @@ _FILM_SIZE = (360, 640)
 _TINY_SEC, _TINY_RATE, _TINY_SIZE, _SOUND_RATE = 2.0, 20, (96, 160), 16_000
 _FILMS = 3
 _CAMERAS = 4
-_PATCHES_OF_CLIP = 576
 
 _QUESTION = "What is the person doing while the bell rings, and which of the instruments is heard first? "
 _ANSWER = "They play the violin, and the piano is heard first."
@@ -46,43 +43,22 @@ def runs_on_films(encoder: dict[str, Any]) -> bool:
     return encoder.get("type") in (*BY_TOWER, "log_mel") and encoder.get("model") is None
 
 
-def side_shape(encoder: dict[str, Any], seconds: float, grid: tuple[int, int] | None) -> tuple[int, int]:
-    """Return side steps K and tokens a step N that an encoder makes of media of so many seconds.
-
-    Args:
-        encoder: Its settings.
-        seconds: Length of the media.
-        grid: Rows and columns of the pooled features of a frame of the base.
+def _side_shape(encoder: dict[str, Any], seconds: float, grid: tuple[int, int] | None) -> tuple[int, int]:
+    """Return side steps K and tokens a step N of an encoder with these settings.
 
     Raises:
-        InputError: If the settings are wrong, or nothing is known of such an encoder's steps.
+        InputError: If the settings are wrong, or do not tell them.
     """
     config = from_dict(registry.get(encoder["type"]).config_class, encoder)
-    if encoder["type"] not in _SHAPES:
+    try:
+        steps, tokens = side_shape(config, seconds, grid, _CAMERAS)
+    except InputError as error:
+        raise InputError(f"{error}; dry-run with the data") from None
+    if tokens is None:
         raise InputError(
-            f"encoder {encoder['type']!r}: its files alone tell how many side steps it makes; dry-run with the data"
+            f"encoder {config.type!r}: its files alone tell how many tokens a step it makes; dry-run with the data"
         )
-    return _SHAPES[encoder["type"]](config, seconds, grid)
-
-
-def _pooled(config: Any, grid: tuple[int, int] | None) -> int:
-    rows, columns = config.grid or grid or (1, 1)
-    return int(rows * columns)
-
-
-_SHAPES: dict[str, Callable[[Any, float, tuple[int, int] | None], tuple[int, int]]] = {
-    "audio": lambda config, seconds, grid: (side_steps(config, seconds), 1),
-    "depth": lambda config, seconds, grid: (config.frames, _pooled(config, grid)),
-    "frames": lambda config, seconds, grid: (math.ceil((config.frame_rate or 30) * seconds), _pooled(config, grid)),
-    "imagebind": lambda config, seconds, grid: (max(1, int(seconds) - 1), 1),
-    "languagebind": lambda config, seconds, grid: (CLIP_FRAMES * count_clips(seconds), config.grid**2),
-    "llava3d": lambda config, seconds, grid: (config.views, _PATCHES_OF_CLIP),
-    "log_mel": lambda config, seconds, grid: (side_steps(config, seconds), 1),
-    "views": lambda config, seconds, grid: (
-        _CAMERAS * math.ceil(config.frame_rate * seconds),
-        _pooled(config, grid),
-    ),
-}
+    return steps, tokens
 
 
 def write_data(folder: Path, tasks: Sequence[PatchTask], seed: int) -> Path:
@@ -108,7 +84,7 @@ def write_data(folder: Path, tasks: Sequence[PatchTask], seed: int) -> Path:
 def _side_file(film: Path, task: PatchTask, rng: np.random.Generator) -> Path:
     if runs_on_films(task.encoder):
         return write_film(film.with_suffix(".view.mp4"), rng) if task.encoder["type"] == "views" else film
-    steps, tokens = side_shape(task.encoder, _TINY_SEC, None)
+    steps, tokens = _side_shape(task.encoder, _TINY_SEC, None)
     values = torch.from_numpy(rng.standard_normal((steps, tokens, task.patch.side_dim), dtype=np.float32))
     times_sec = (torch.arange(steps, dtype=torch.float64) + 0.5) * (_TINY_SEC / steps)
     path = film.with_suffix(f".{task.patch.channel}.safetensors")
@@ -149,7 +125,7 @@ def make_batch(processor: PaveProcessor, tasks: Sequence[PatchTask], rows: int) 
     ((_, grid),) = processor.family.shapes(video.inputs)
     side: dict[str, SideChannel | None] = {}
     for task in tasks:
-        steps, tokens = side_shape(task.encoder, FILM_SEC, grid)
+        steps, tokens = _side_shape(task.encoder, FILM_SEC, grid)
         times_sec = (torch.arange(steps, dtype=torch.float64) + 0.5) * (FILM_SEC / steps)
         side[task.patch.channel] = SideChannel(torch.zeros(steps, tokens, task.patch.side_dim), times_sec)
     return processor.collator("right", tuple(side))([processor.features(turns, video, side)] * rows)
