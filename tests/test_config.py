@@ -54,6 +54,7 @@ def patch(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("cls", "data", "message"),
     [
+        (PatchConfig, patch() | {1: 2}, "here: unknown key 1 in patch; known: "),
         (PatchConfig, patch(alignmnt="time"), r"here: unknown key 'alignmnt' in patch; did you mean 'alignment'\?"),
         (PatchConfig, {"channel": "audio"}, "here: patch lacks 'side_dim'"),
         (
@@ -100,6 +101,9 @@ def test_nested_kinds() -> None:
     assert from_dict(Nested, data) == Nested(Path("out"), [LoraSpec(r=4)], {"a": 1.0}, None)
     with pytest.raises(InputError, match=r"nested.parts\[0\]"):
         from_dict(Nested, {"folder": "out", "parts": [{"s": 4}]})
+    for folder in (5, None, ["out"]):
+        with pytest.raises(InputError, match=r"nested.folder is .*; it must be a path"):
+            from_dict(Nested, {"folder": folder})
 
 
 def test_read_json_names_the_file(tmp_path: Path) -> None:

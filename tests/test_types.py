@@ -32,6 +32,12 @@ def test_steps_of_the_same_moment_are_allowed() -> None:
     assert SideChannel(torch.zeros(3, 8), [1.0, 1.0, 2.0]).times_sec.tolist() == [1.0, 1.0, 2.0]
 
 
+def test_times_are_plain_numbers_on_the_cpu() -> None:
+    side = SideChannel(torch.zeros(2, 1, 3), torch.tensor([0.0, 1.0], requires_grad=True))
+    assert not side.times_sec.requires_grad and side.times_sec.device.type == "cpu"
+    assert side.times_sec.numpy().tolist() == [0.0, 1.0]
+
+
 def test_moving_keeps_the_times() -> None:
     side = SideChannel(torch.zeros(3, 8), TIMES).to(dtype=torch.float16)
     assert side.values.dtype == torch.float16

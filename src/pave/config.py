@@ -252,9 +252,8 @@ def from_dict(cls: type[Config], data: dict[str, Any], where: str = "") -> Confi
     known = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in data:
         if key not in known:
-            raise InputError(
-                f"{place}unknown key {key!r} in {_title(cls)}{nearest(key, known) or '; known: ' + ', '.join(known)}"
-            )
+            guess = nearest(str(key), known) or f"; known: {', '.join(known)}"
+            raise InputError(f"{place}unknown key {key!r} in {_title(cls)}{guess}")
     for name, item in known.items():
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         if required and name not in data:
@@ -300,6 +299,8 @@ def _convert(value: Any, hint: Any, place: str) -> Any:
             raise InputError(f"{place} is {value!r}; it must be a mapping")
         return {key: _convert(entry, arguments[1], f"{place}.{key}") for key, entry in value.items()}
     if hint is Path:
+        if not isinstance(value, str | Path):
+            raise InputError(f"{place} is {value!r}; it must be a path")
         return Path(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -68,7 +68,7 @@ class SideChannel:
             raise InputError(
                 f"side channel: values hold NaN or infinity at step {step}; mend the encoder or drop the step"
             )
-        times_sec = torch.as_tensor(self.times_sec, dtype=torch.float64)
+        times_sec = torch.as_tensor(self.times_sec, dtype=torch.float64, device="cpu").detach()
         check_times(times_sec, values.shape[0], "side channel")
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "times_sec", times_sec)

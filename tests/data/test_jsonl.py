@@ -45,6 +45,11 @@ def test_side_may_be_left_out_and_channels_declared(tmp_path: Path) -> None:
     assert set(samples[0].side) == {"pulse"} and samples[1].side == {}
 
 
+def test_a_channel_that_nothing_reads_is_none_of_a_mistake(tmp_path: Path) -> None:
+    (sample,) = read_samples(write(tmp_path, record(side={"pulse": "clip.mp4"})))
+    assert set(sample.side) == {"pulse"}
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -66,6 +71,8 @@ def test_side_may_be_left_out_and_channels_declared(tmp_path: Path) -> None:
         (record(messages=[]), "field 'messages' must be a list of at least one turn"),
         (record(messages=[{"role": "user"}]), r"messages\[0\] must be an object with exactly 'role' and 'content'"),
         (record(messages=[{"role": "user", "content": " "}]), r"messages\[0\]: content is ' '; it must be a text"),
+        (record(video="x" * 300), "video file .* cannot be looked at"),
+        (record(messages=[{"role": "user", "content": "half \ud83d"}]), r"messages\[0\]: content holds half a char"),
         (record(messages=[{"role": "user", "content": 5}]), r"messages\[0\]: content is 5"),
         (record(messages=[{"role": "system", "content": "hi"}]), "messages hold no user turn"),
         (record(messages=MESSAGES[::-1]), r"messages\[0\] has role 'assistant' where 'user' must stand"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from pave import InputError, PaveModel
 from tests.families.behaviours import BEHAVIOURS
@@ -48,6 +49,16 @@ def test_positions_in_a_grid_stay_and_appended_tokens_are_placed_as_text(name: s
     after = torch.arange(added) + longer[..., :end].max() + 1
     assert torch.equal(longer[..., end : end + added], after.expand(3, 1, -1))
     assert torch.equal(longer[..., end + added :], plain[..., end:] + added)
+
+
+def test_a_length_that_counts_the_prompt_counts_the_callers() -> None:
+    subject = subject_of("llava_onevision")
+    call = subject.call("depth", subject.samples()[:1])
+    longest = call["input_ids"].shape[1] + 3
+    told = subject.model.generate(**call, do_sample=False, max_length=longest)
+    config = GenerationConfig(do_sample=False, max_length=longest, eos_token_id=None, pad_token_id=0)
+    assert torch.equal(subject.model.generate(**call, generation_config=config), told)
+    assert told.shape[1] == longest and config.max_length == longest
 
 
 def _positions(subject: Subject, call: dict[str, Any]) -> torch.Tensor:

@@ -242,6 +242,7 @@ class Family(Facts, ABC):
         renamed = self.arguments if method == self.method else {}
         taken = {name: renamed.get(name, name) for name in names}
         given = {name: inputs[source] for name, source in taken.items() if source in inputs}
+        given = cast_pixels(given, core.dtype)
         return getattr(core, method)(**given, return_dict=True)
 
     def places(self, input_ids: Tensor, inputs: Mapping[str, Any]) -> Tensor:
@@ -333,6 +334,14 @@ class Family(Facts, ABC):
     def without_pixels(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs that stay beside already encoded videos."""
         return {name: value for name, value in inputs.items() if name != self.pixels}
+
+
+def cast_pixels(inputs: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    """Return inputs whose pixels are of a float type: processors make float32, and not every tower casts them."""
+    return {
+        name: value.to(dtype) if name.startswith("pixel_values") and isinstance(value, Tensor) else value
+        for name, value in inputs.items()
+    }
 
 
 def unplaced(tokens: Tensor, vision: Tensor | None, tail: Tensor, grid: tuple[int, int]) -> VideoTokens:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,8 +59,15 @@ class Lengthened:
                     raise InputError(f"{name} cannot be given beside a patch that appends tokens; leave it out")
                 longer[name] = self._spread(value, OF_NEW_TOKENS[name], OF_PADDING[name])
             elif name in LENGTHS:
-                longer[name] = value + self.origin.shape[1] - ids.shape[1]
+                longer[name] = value + self._added(ids)
+            elif name == "generation_config":
+                longer[name] = copy.deepcopy(value)
+                lengths = {limit: getattr(value, limit) for limit in LENGTHS if getattr(value, limit) is not None}
+                longer[name].update(**{limit: length + self._added(ids) for limit, length in lengths.items()})
         return longer
+
+    def _added(self, ids: Tensor) -> int:
+        return self.origin.shape[1] - ids.shape[1]
 
     def _spread(self, values: Tensor, new: int, padding: int) -> Tensor:
         origin = self.origin.to(values.device)

@@ -13,8 +13,8 @@ from transformers import (
 )
 
 from pave.bases import family_of, registry
+from pave.bases.folder import read_folder
 from pave.config import BaseRecord
-from pave.errors import InputError
 from pave.shipped import locate, shipped_bases
 
 
@@ -35,14 +35,12 @@ def load_base(
         name = base.config._name_or_path or type(base).__name__
         return base, record_of(base, name, getattr(base.config, "_commit_hash", None))
     folder = locate(base, shipped_bases(), "base", revision)
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: holds no config.json; give the folder of a transformers model")
-    config = AutoConfig.from_pretrained(folder)
+    config = read_folder(AutoConfig, folder)
     # Of a model that thinks and talks, only the thinker sees and is loaded.
     config = getattr(config, "thinker_config", config)
     if config.model_type not in registry and type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         family_of(config)
-    model = AutoModelForImageTextToText.from_pretrained(folder, config=config, **options)
+    model = read_folder(AutoModelForImageTextToText, folder, config=config, **options)
     commit = folder.name if folder.parent.name == "snapshots" else None
     return model, record_of(model, str(base), commit)
 

@@ -152,12 +152,14 @@ def ask(
     """Return the model's greedy answer to one question about a video file or decoded frames."""
     import torch
 
+    from pave.bases.family import cast_pixels
+
     inputs = processor(question, video, channels)
     moved = {
         name: value.to(model.device) if isinstance(value, torch.Tensor) else value for name, value in inputs.items()
     }
-    pixels = model.family.pixels
-    moved[pixels] = moved[pixels].to(model.dtype)
-    ids = model.generate(**moved, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1)
+    ids = model.generate(
+        **cast_pixels(moved, model.dtype), max_new_tokens=max_new_tokens, do_sample=False, num_beams=1
+    )
     answer: str = processor.decode(ids, inputs["input_ids"].shape[1])[0]
     return answer

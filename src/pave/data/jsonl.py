@@ -13,7 +13,7 @@ from pave.types import Sample
 
 SAMPLES_FILE = "samples.jsonl"
 CHANNELS = ("audio", "depth", "views", "frames")
-"""Channels that need no declaration; a patch may read others under a name of its own."""
+"""Channels of this project's encoders; a patch may read others, and a name close to a known one is a mistake."""
 
 FIELDS = ("id", "video", "messages", "side")
 
@@ -23,7 +23,7 @@ def read_samples(path: Path, channels: Collection[str] = ()) -> list[Sample]:
 
     Args:
         path: The ``.jsonl`` file, or a folder that holds ``samples.jsonl``; media paths are relative to its folder.
-        channels: Names that ``side`` may use beside :data:`CHANNELS`.
+        channels: Names that are known beside :data:`CHANNELS`, such as those that a patch reads.
 
     Raises:
         InputError: On the first line that cannot be used; the message starts with file and line number.
@@ -88,7 +88,10 @@ class _Reader:
             raise InputError(f"{source}: {place} is {value!r}; it must be the path of a file, or null")
         path = self.folder / value
         if path not in self.exists:
-            self.exists[path] = path.exists()
+            try:
+                self.exists[path] = path.exists()
+            except OSError as error:
+                raise InputError(f"{source}: {place} file {path} cannot be looked at ({error.strerror})") from None
         if not self.exists[path]:
             raise InputError(f"{source}: {place} file {path} does not exist; mend the path, or write null")
         return path
@@ -97,9 +100,9 @@ class _Reader:
         if not isinstance(side, dict):
             raise InputError(f"{source}: field 'side' is {side!r}; it must map channel names to files")
         for channel in side:
-            if channel not in self.channels:
+            # A channel of the user's own that nothing reads here is none of a mistake; a misspelt one is.
+            if channel not in self.channels and (guess := nearest(channel, self.channels)):
                 known = ", ".join(sorted(self.channels))
-                guess = nearest(channel, self.channels)
                 raise InputError(f"{source}: unknown channel {channel!r} in 'side'; known: {known}{guess}")
         return {channel: self._media(value, f"side[{channel!r}]", source) for channel, value in side.items()}
 
@@ -123,6 +126,10 @@ def _messages(messages: Any, source: str) -> list[dict[str, str]]:
             raise InputError(f"{place} must be an object with exactly 'role' and 'content'")
         if not isinstance(turn["content"], str) or not turn["content"].strip():
             raise InputError(f"{place}: content is {turn['content']!r}; it must be a text that is not empty")
+        try:
+            turn["content"].encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(f"{place}: content holds half a character at {error.start}; mend or drop it") from None
     roles = [turn["role"] for turn in messages]
     first = 1 if roles[0] == "system" else 0
     if len(roles) == first:

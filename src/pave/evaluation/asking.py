@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
+from pave.bases.family import cast_pixels
 from pave.data.collator import Collator
 from pave.data.dataset import SampleDataset
 from pave.data.features import PreparedVideo
@@ -135,7 +136,7 @@ def _answers(asker: Asker, dataset: SampleDataset, indices: range, collate: Coll
     if not indices:
         return []
     features = [dataset[index] for index in indices]
-    batch = _moved(collate(features), asker.model.device)
+    batch = cast_pixels(_moved(collate(features), asker.model.device), asker.model.dtype)
     with asker.model.base_only() if asker.base_only else nullcontext():
         decoding = {"max_new_tokens": asker.settings.max_new_tokens, "do_sample": False, "num_beams": 1}
         ids = asker.model.generate(**batch, **decoding)

@@ -15,6 +15,7 @@ from typing import Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 
+from pave.bases.folder import read_folder
 from pave.errors import InputError, nearest
 from pave.shipped import shipped_bases
 
@@ -98,9 +99,8 @@ def configuration_of(base: str | Path) -> PretrainedConfig:
         return size.configuration()
     folder = shipped_bases().get(name, Path(name))
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise InputError(f"{folder}: holds no config.json; give the folder of a transformers model")
-        return AutoConfig.from_pretrained(folder)
+        config: PretrainedConfig = read_folder(AutoConfig, folder)
+        return config
     known = [*sizes(), *shipped_bases()]
     if name.count("/") != 1 or Path(name).is_absolute() or name.startswith("."):
         raise InputError(
