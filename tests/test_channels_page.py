@@ -112,7 +112,8 @@ def test_a_patch_is_trained_with_it(tmp_path: Path) -> None:
 
 def test_settings_and_files_on_the_page_are_valid(tmp_path: Path) -> None:
     shown = [yaml.safe_load(block)["encoder"] for block in blocks("yaml") if block.startswith("encoder:")]
-    assert {settings["type"] for settings in shown} == {"audio", "depth", "frames", "views"}
+    known = {"audio", "depth", "frames", "log_mel", "precomputed", "views"}
+    assert {settings["type"] for settings in shown} == known
     for settings in shown:
         assert from_dict(encoders.registry.get(settings["type"]).config_class, settings).type == settings["type"]
     (tmp_path / "views.json").write_text(blocks("json")[0])

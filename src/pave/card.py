@@ -62,10 +62,12 @@ def _claim(spec: PatchSpec) -> str:
     with_lora = ", with a LoRA on its language model" if spec.lora is not None else ""
     if spec.lora is not None and spec.lora.shared is not None:
         with_lora += f" that it shares with every patch of the LoRA identity `{spec.lora.shared}`"
+    appends = spec.patch.type == "append"
+    does = "appends its tokens to those of the videos of" if appends else "adds a residual to the video tokens of"
     return (
         f"# A patch for the channel `{spec.patch.channel}`\n\n"
-        f"It reads the side channel `{spec.patch.channel}` and adds a residual to the video tokens of "
-        f"{base}{with_lora}. The base's weights are unchanged; without the channel, so are its answers.\n"
+        f"It reads the side channel `{spec.patch.channel}` and {does} {base}{with_lora}. "
+        "The base's weights are unchanged; without the channel, so are its answers.\n"
     )
 
 

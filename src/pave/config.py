@@ -53,7 +53,8 @@ class PatchConfig:
         gate: What holds a fresh residual at 0: a last norm that starts at 0 (``norm``, the reference), or one number
             whose tanh scales it, without a norm (``tanh``).
 
-    Type ``append`` reads ``channel``, ``side_dim``, ``token_dim``, ``hidden_dim``, ``layout`` and ``side_scale``.
+    Type ``append`` reads ``channel``, ``side_dim``, ``token_dim``, ``hidden_dim``, ``layout`` and ``side_scale``, and
+    leaves ``query`` alone.
 
     Raises:
         InputError: On a value out of range, or one other than the default that the type has no use for.

@@ -52,6 +52,17 @@ def test_disturbed_channels(data: Path, patch: str, capsys: pytest.CaptureFixtur
     assert "write name=value with names of every" in capsys.readouterr().err
 
 
+def test_another_seed_draws_another_disturbance(
+    data: Path, patch: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["eval", "--data", str(data), "--patch", patch, "--max-new-tokens", "3"]
+    for name, disturb in (("plain", []), ("disturbed", ["--disturb", "keep=0.25"])):
+        folder = ["--out", str(tmp_path / name), *disturb]
+        assert main([*arguments, *folder]) == 0
+        assert main([*arguments, *folder, "--seed", "1"]) == (2 if disturb else 0)
+    assert "seed" in capsys.readouterr().err
+
+
 def test_media_that_lack(data: Path, patch: str, capsys: pytest.CaptureFixture[str]) -> None:
     mark_missing(data, "clips/000001.mp4")
     arguments = ["eval", "blindspot", "--data", str(data), "--patch", patch, "--max-new-tokens", "3"]

@@ -14,7 +14,7 @@ from pave.errors import InputError, nearest
 from pave.quiet import quieten_logging
 
 COMMANDS = {
-    "demo": "watch a tiny Video LLM fail on sound, then answer once patched",
+    "demo": "watch a tiny Video LLM fail on what its frames do not show, then answer once patched",
     "ask": "ask a question about a video, with or without patches",
     "train": "train a patch from a YAML file",
     "eval": "score a base and its patches on a data set",
@@ -26,7 +26,7 @@ COMMANDS = {
     "convert": "read and write the reference's checkpoints, bases and annotations",
     "doctor": "check this installation",
     "study": "execute a plan of trainings and evaluations, and print what they gave",
-    "blindspot": "make sets of the embedded world, train its tiny base",
+    "blindspot": "make sets of the embedded world, train its tiny bases",
 }
 
 

@@ -57,7 +57,7 @@ def run(
         batch_size: Questions answered together.
         max_new_tokens: Longest answer; by default that of the benchmark's own protocol, else 16.
         precision: Float type of the base.
-        seed: Of the bootstrap that gives the intervals, and of what a probe draws.
+        seed: Of the bootstrap that gives the intervals, and of what a probe or a disturbance draws.
         store: Folder of a feature store, as pave extract fills it; what it lacks is computed and added.
         convention: How answers are scored; by default the benchmark's first.
         skip_missing: Leave samples whose media lack out of the scores; otherwise they count as wrong.

@@ -19,7 +19,7 @@ class EvalSettings:
     Args:
         batch_size: Questions generated together.
         max_new_tokens: Longest answer; ``None`` for what the benchmark's own protocol says.
-        seed: Of the bootstrap; answers are greedy and need none.
+        seed: Of the bootstrap, and of what a disturbance draws; answers are greedy and need none.
         cache_video_tokens: Encode each video by itself and keep what was used last, so that questions about one video
             share it; otherwise it is read anew for each question.
         cache_limit_gb: Memory that is kept so, in units of 10^9 bytes.

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pave.checkpoint import locate_patch
+from pave.data.disturbance import Disturbance
 from pave.evaluation.asking import Asker, is_missing
-from pave.evaluation.config import EvalConfig
+from pave.evaluation.config import EvalConfig, EvalSettings
 from pave.shipped import locate, shipped_bases
 from pave.training.facts import data_hash, versions
 from pave.types import Sample
@@ -51,12 +52,17 @@ def facts_of(asker: Asker, config: EvalConfig, samples: Sequence[Sample]) -> dic
         **inputs_of(asker),
         "decoding": {"max_new_tokens": settings.max_new_tokens, "do_sample": False, "num_beams": 1},
         "batch_size": settings.batch_size,
-        "disturbance": asdict(settings.disturbance),
+        "disturbance": {**asdict(settings.disturbance), **_drawn(settings)},
         "store": None if settings.store is None else str(settings.store),
         "precision": config.precision,
         "device": model.device.type,
         "versions": versions(),
     }
+
+
+def _drawn(settings: EvalSettings) -> dict[str, int]:
+    """Return the seed where it decides answers, and not only intervals: where a disturbance is drawn with it."""
+    return {} if settings.disturbance == Disturbance() else {"seed": settings.seed}
 
 
 def inputs_of(asker: Asker) -> dict[str, Any]:

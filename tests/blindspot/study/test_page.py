@@ -148,7 +148,7 @@ def test_a_default_of_each_track_is_told(plans: Path, tmp_path: Path) -> None:
     write_page(plans, tmp_path / "study.md")
     page = (tmp_path / "study.md").read_text(encoding="utf-8")
 
-    assert "| `patch.overlap_sec` | `0.0` on `hear`, `2.0` on `depth` | `holds` |" in page
+    assert "| `patch.overlap_sec` | `0.0` on `hear`, `2.0` on `depth` (`0.0`) | `holds` |" in page
 
 
 def test_what_is_better_on_one_track_and_worse_on_another_is_a_trade(plans: Path, tmp_path: Path) -> None:

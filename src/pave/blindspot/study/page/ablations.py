@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import MISSING, is_dataclass
 from typing import Any
 
 from pave.blindspot.study.page.markdown import NONE, NOT_RUN, percent, pointer, seeds, signed, table, target
 from pave.blindspot.study.page.times import TOGETHER
 from pave.blindspot.study.page.verdicts import compared
 from pave.blindspot.study.rows import Row, Score, Study
+from pave.config import LoraSpec, PatchConfig
+from pave.training.config import TrainConfig
 
 DEFAULT = "default"
 PLACES = {
@@ -37,12 +39,14 @@ def section(study: Study) -> Iterator[str]:
     yield (
         "One field of the configuration at a time. In brackets the difference to the default, in points, on the same "
         "questions; bold where its 95 % interval leaves 0 out. `missing`, `see_missing`: the channel is taken away; "
-        "the columns that follow are those of the section on seconds."
+        "the columns that follow are those of the section on seconds. `alignment` other than `time` is without "
+        "overlap, `lora_r` sets `alpha` to the rank as well, and `rate` is the encoder's `hop_sec`."
     )
     for track in study.values("track"):
         rows = [row for row in study.rows if row.labels["track"] == track]
         default = study.find(track=track, variant=DEFAULT)
         yield f"### On `{track}`"
+        yield _trained(default)
         asked = [track, "see", *(name for name in CONDITIONS if any(name in row.evaluations for row in rows))]
         lines = [_line(study, row, default, asked) for row in rows]
         yield table(["", *(f"`{name}`" for name in asked), "seeds"], lines)
@@ -50,7 +54,9 @@ def section(study: Study) -> Iterator[str]:
     if lines:
         yield "### What decides each default"
         yield (
-            "Every row of a field beside the default, in all columns above. `holds`: no other value is clearly better "
+            "Every row of a field beside the default, in all columns above. The default is that of BlindSpot's "
+            "configurations; the code's own stands in brackets where it is another, since it is for bases of real "
+            "size, or a choice for each channel. `holds`: no other value is clearly better "
             "anywhere. `a trade`: each other value that is clearly better somewhere is clearly worse elsewhere, be it "
             "on another track. `within seeds`: one is clearly better with these seeds and nowhere clearly worse, but "
             "other seeds might not show it: the 95 % interval of the difference over seeds, by Student's t, holds 0, "
@@ -59,6 +65,13 @@ def section(study: Study) -> Iterator[str]:
             "`shifted_back` count in their mean."
         )
         yield table(["field", "default", "", "clearly better", "clearly worse", "rows"], lines)
+
+
+def _trained(default: Row) -> str:
+    """Return how all rows of a track were trained."""
+    train = default.runs[0].train
+    assert train is not None
+    return f"Every row: {train.steps} steps of {train.batch_size} samples, the patch at a rate of {train.patch_lr:g}."
 
 
 def fields_of(study: Study) -> list[str]:
@@ -94,7 +107,7 @@ def _cell(row: Row, default: Row, evaluation: str) -> str:
 
 def _decision(study: Study, field: str) -> list[str]:
     """Return the line of a field; nothing if none of its rows was run."""
-    values: dict[str, str] = {}
+    values: dict[str, Any] = {}
     verdicts, better, worse, pointers = [], [], [], []
     for rows in _by_variant(study, field):
         gains, losses, lasts = [], [], False
@@ -103,22 +116,32 @@ def _decision(study: Study, field: str) -> list[str]:
             gains += _told(study, row, default, "clearly better")
             losses += _told(study, row, default, "clearly worse")
             pointers.append(pointer(study, row))
-            values[default.labels["track"]] = f"`{_value(default, PLACES[field])}`"
+            values[default.labels["track"]] = _value(default, PLACES[field])
         verdicts.append("holds" if not gains else "a trade" if losses else "beaten" if lasts else "within seeds")
         better += gains
         worse += losses
     if not pointers:
         return []
     verdict = next(name for name in ("beaten", "a trade", "within seeds", "holds") if name in verdicts)
-    cells = [f"`{PLACES[field]}`", _by_track(values), f"`{verdict}`"]
+    cells = [f"`{PLACES[field]}`", _by_track(values) + _otherwise(values, PLACES[field]), f"`{verdict}`"]
     return [*cells, "; ".join(better) or NONE, "; ".join(worse) or NONE, ", ".join(pointers)]
 
 
-def _by_track(values: Mapping[str, str]) -> str:
+def _by_track(values: Mapping[str, Any]) -> str:
     """Return the one value of all tracks, or that of each."""
-    if len(set(values.values())) == 1:
-        return next(iter(values.values()))
-    return ", ".join(f"{value} on `{track}`" for track, value in values.items())
+    first, *others = values.values()
+    if all(other == first for other in others):
+        return f"`{first}`"
+    return ", ".join(f"`{value}` on `{track}`" for track, value in values.items())
+
+
+def _otherwise(values: Mapping[str, Any], place: str) -> str:
+    """Return the code's own default of a place in brackets, if it has one and some track has another."""
+    *groups, name = place.split(".")
+    owner = {"patch": PatchConfig, "lora": LoraSpec}.get(groups[0] if groups else "", TrainConfig)
+    default = owner.__dataclass_fields__[name].default if name in owner.__dataclass_fields__ else MISSING
+    differs = default is not MISSING and any(value != default for value in values.values())
+    return f" (`{default}`)" if differs else ""
 
 
 def _compared_in(row: Row, default: Row) -> dict[str, tuple[str, ...]]:

@@ -89,7 +89,8 @@ from the paper.
 
 The base is one line of each, or an argument: `--base llava-hf/llava-onevision-qwen2-0.5b-ov-hf`,
 `llava-hf/llava-onevision-qwen2-7b-ov-hf`, `Qwen/Qwen2.5-VL-7B-Instruct` or `Qwen/Qwen3-VL-8B-Instruct`. The rows of
-the main table, on AVSD, after a look at what they take:
+the main table, on AVSD, after a look at what they take (all of them with the paper's queries, from before the
+projector):
 
 ```bash
 pave train configs/recipes/avsd.yaml --dry-run tiny
@@ -98,8 +99,9 @@ TRAIN="accelerate launch --multi_gpu --num_processes 4 -m pave train \\
 $TRAIN
 $TRAIN --out outputs/avsd-lora --patch null --preprocessing.encoder null
 $TRAIN --out outputs/avsd-append --patch.type append
-$TRAIN --out outputs/avsd-reference --patch.value_projection tied --patch.alignment index --patch.layout grid
-pave eval avsd --data sets/avsd-test --out results/avsd \\
+$TRAIN --out outputs/avsd-reference --patch.value_projection tied --patch.alignment index \\
+    --patch.layout grid  # LLaVA-OneVision's alone
+pave eval avsd --data sets/avsd-test --out results/avsd --precision bf16 \\
     --compare base,lora:outputs/avsd-lora,patch:outputs/avsd-append,patch:outputs/avsd-reference,patch:outputs/avsd
 ```
 
