@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from pave import InputError, LoraSpec, PaveModel, Preprocessing
 from pave.checkpoint import read_preprocessing, read_spec
 from tests.batches import logits, make_batch, patch_config, patched, randomize
+from tests.hub import fake_hub, record_base
 from tests.tiny import FAMILIES, make_model
 
 PREPROCESSING = Preprocessing(frames=3, encoder={"type": "log_mel"})
@@ -142,6 +143,47 @@ def test_a_narrow_patch_runs_as_wide_as_its_base_and_is_trained_in_full(tmp_path
     for again in (wide, trained):
         for name, weight in again.patches["audio"].named_parameters():
             assert torch.equal(weight, model.patches["audio"].state_dict()[name].float())
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("part", ["patch", "LoRA"])
+def test_what_loading_would_refuse_is_not_saved(value: float, part: str, tmp_path: Path) -> None:
+    model = patched(make_model("llava_onevision"))
+    model.save_patch("audio", tmp_path / "old")
+    weight = model.patches["audio"].norm.weight if part == "patch" else model.lora.named("audio")[LORA_KEY]
+    with torch.no_grad():
+        weight.view(-1)[0] = value
+    name = "norm.weight" if part == "patch" else LORA_KEY
+    for folder in ("old", "new"):
+        with pytest.raises(InputError, match=f"patch 'audio': tensor '{name}' holds NaN or infinity") as caught:
+            model.save_patch("audio", tmp_path / folder, training={"seed": 2})
+        assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["old"] and read_spec(tmp_path / "old").training == {}
+    model.replace_patch("audio", tmp_path / "old")
+    model.save_patch("audio", tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    ("channel", "name"),
+    [("thermal-camera", "thermal_camera"), ("3d", "_3d"), ("keys", "_keys"), ("ton höhe", "ton_höhe"), ("-", "__")],
+)
+def test_a_channel_that_is_no_name_gives_one(channel: str, name: str, tmp_path: Path) -> None:
+    model, batch = PaveModel.from_base(make_model("llava_onevision")), make_batch("llava_onevision")
+    model.add_patch("own", patch_config(channel=channel), LoraSpec(r=2))
+    randomize(model, "own")
+    model.save_patch("own", tmp_path / "patch")
+    again = PaveModel.from_pretrained(tmp_path / "patch", base=make_model("llava_onevision"))
+    assert list(again.specs) == [name]
+    given = {"side": {channel: batch.side["audio"]}, "video_times_sec": batch.times}
+    assert torch.equal(logits(again, batch.inputs, **given), logits(model, batch.inputs, **given))
+
+
+def test_the_recorded_base_is_taken_at_its_revision(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record_base(copy, "owner/base", "abc123")
+    asked = fake_hub(monkeypatch, copy.parent / "hub")
+    for options in ({}, {"revision": "main"}, {"base": "owner/other"}, {"base": "owner/other", "revision": "v2"}):
+        assert list(PaveModel.from_pretrained(copy, **options).specs) == ["audio"]
+    assert asked == [("owner/base", "abc123"), ("owner/base", "main"), ("owner/other", None), ("owner/other", "v2")]
 
 
 def edit_json(file: str, **changes: Any) -> Callable[[Path], None]:

@@ -90,3 +90,12 @@ class TestIsRefused:
         (tmp_path / "out" / "notes.txt").touch()
         with pytest.raises(InputError, match="exists and is not empty"):
             composed(FAMILIES[0], ["audio"]).export_merged(tmp_path / "out")
+
+
+def test_weights_that_diverged_are_not_exported(tmp_path: Path) -> None:
+    model = composed(FAMILIES[0], ["audio"])
+    with torch.no_grad():
+        next(model.patches["audio"].parameters()).fill_(torch.nan)
+    with pytest.raises(InputError, match="patch 'audio': tensor '.*' holds NaN or infinity"):
+        model.export_merged(tmp_path / "out")
+    assert not (tmp_path / "out").exists()

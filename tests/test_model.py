@@ -13,7 +13,18 @@ from torch.utils._pytree import tree_leaves
 from transformers import PreTrainedModel
 
 from pave import InputError, LoraSpec, PatchConfig, PaveModel, SideChannel
-from tests.batches import BEAMS, GREEDY, SIDE_DIM, logits, make_batch, patch_config, patched, randomize, take_row
+from tests.batches import (
+    BEAMS,
+    GREEDY,
+    SIDE_DIM,
+    logits,
+    make_batch,
+    patch_config,
+    patched,
+    randomize,
+    side_channel,
+    take_row,
+)
 from tests.tiny import FAMILIES, make_model
 
 
@@ -311,6 +322,9 @@ def test_frames_merged_into_a_step_get_their_mean_time() -> None:
     assert odd[0].times_sec.tolist() == [0.5, 2.0]
 
 
+SIDE = side_channel()
+
+
 class TestMistakes:
     """Each in one line, before anything is computed."""
 
@@ -333,6 +347,25 @@ class TestMistakes:
             ({"patches": ["audo"]}, "no patch 'audo' on this model; it has: audio; did you mean 'audio'"),
             ({"patches": [["audio"]]}, "patches has 1 entries for 2 samples"),
             ({"patches": "audio"}, "patches is the text 'audio'; give a list of names"),
+            ({"patches": 5}, "patches must be a list of names, or names with their weights, not int"),
+            (
+                {"patches": torch.zeros(2, 2)},
+                "patches must be a list of names, or names with their weights, not Tensor",
+            ),
+            ({"patches": [5, 5]}, r"patches\[0\] must be a list of names, or names with their weights, not int"),
+            ({"patches": [["audio"], None]}, r"patches\[1\] must be a list of names.*, not NoneType"),
+            ({"patches": [["audio"], [5]]}, "patches must hold names, not int"),
+            ({"patches": {5: 1.0}}, "patches must hold names, not int"),
+            ({"side": SIDE}, "side must hold a list for each channel, by its name, and is a SideChannel"),
+            ({"side": {5: [None, None]}}, "no patch reads channel 5; those read: audio"),
+            ({"side": {"audio": SIDE}}, r"side\['audio'\] is a SideChannel; give a list"),
+            ({"side": {"audio": None}}, r"side\['audio'\] is a NoneType; give a list"),
+            ({"side": {"audio": SIDE.values}}, r"side\['audio'\] is a Tensor; give a list"),
+            (
+                {"side": {"audio": [None, SIDE.values]}},
+                r"side\['audio'\]\[1\] is a Tensor; give a SideChannel, or None where it is absent",
+            ),
+            ({"side": {"audio": SIDE}, "patches": []}, r"side\['audio'\] is a SideChannel; give a list"),
         ],
     )
     def test_calls(self, base: PreTrainedModel, change: dict[str, object], message: str) -> None:
@@ -346,6 +379,25 @@ class TestMistakes:
         wide = SideChannel(torch.zeros(4, SIDE_DIM + 1), torch.arange(4.0))
         with pytest.raises(InputError, match="width 9, the patch was built for side_dim 8"):
             model(**batch.inputs, side={"audio": [wide, wide]}, video_times_sec=batch.times)
+
+    def test_videos_without_what_a_patch_asks_with(self, base: PreTrainedModel) -> None:
+        model, batch = patched(base), make_batch("llava_onevision")
+        rest = {name: value for name, value in batch.inputs.items() if name != "pixel_values_videos"}
+        early = model.encode_videos(batch.inputs, batch.times)
+        model.add_patch("looking", patch_config(query="vision"))
+        without = model.encode_videos(batch.inputs, batch.times, vision=False)
+        for videos in (early, without):
+            with pytest.raises(InputError, match=r"encode them with encode_videos\(\.\.\., vision=True\)"):
+                model(**rest, side=batch.side, videos=videos)
+        whole = model.encode_videos(batch.inputs, batch.times)
+        assert model(**rest, side=batch.side, videos=whole).logits.isfinite().all()
+
+    def test_active_sets(self, base: PreTrainedModel) -> None:
+        model = patched(base)
+        for patches, kind in ((5, "int"), ([5], "int"), ([None], "NoneType")):
+            with pytest.raises(InputError, match=f"patches must .* not {kind}"):
+                model.set_patches(patches)
+        assert model.active_patches == {"audio": 1.0}
 
     def test_missing_inputs(self, base: PreTrainedModel) -> None:
         with pytest.raises(InputError, match="input_ids are missing"):
@@ -374,7 +426,7 @@ class TestMistakes:
 
     def test_lora_targets_that_do_not_exist(self, base: PreTrainedModel) -> None:
         model = PaveModel.from_base(base)
-        with pytest.raises(InputError, match=r"no linear layer is named \('qproj',\); choose from down_proj"):
+        with pytest.raises(InputError, match=r"no linear layer .* is named 'qproj'; choose from down_proj.*'q_proj'"):
             model.add_patch("lora_only", None, LoraSpec(targets=("qproj",)))
         assert not model.specs
 
@@ -397,3 +449,10 @@ def digest(base: PreTrainedModel) -> str:
         if ".lora_" not in name:
             sha.update(name.replace(".base_layer", "").encode() + value.detach().numpy().tobytes())
     return sha.hexdigest()
+
+
+def test_no_videos_are_none(base: PreTrainedModel) -> None:
+    model = patched(base)
+    text = {"input_ids": torch.tensor([[20, 21, 22]]), "attention_mask": torch.ones(1, 3, dtype=torch.long)}
+    with torch.no_grad():
+        assert torch.equal(model(**text, videos=[]).logits, model(**text).logits)

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pave import InputError, LoraSpec, PaveModel
+from pave.sharding import fill
 from tests.batches import logits, patch_config, randomize
 from tests.composed import LORAS, channel_batch, composed, wake
 from tests.tiny import FAMILIES, make_model
@@ -79,6 +80,55 @@ def test_a_damaged_one_leaves_the_model_as_it_was(tmp_path: Path, lora: LoraSpec
     assert torch.equal(logits(model, batch.inputs, **batch.extras), wanted)
     assert model.active_patches == {"audio": 1.0, "depth": 1.0}
     assert all(weight.requires_grad for name in model.specs for weight in model.lora.parameters(name))
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, KeyboardInterrupt])
+@pytest.mark.parametrize("lora", [LORAS["audio"], LoraSpec(r=6)], ids=["same size", "another size"])
+def test_what_breaks_off_midway_leaves_the_model_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lora: LoraSpec, error: type[BaseException]
+) -> None:
+    model, batch = composed(FAMILY, ["audio", "depth"]), channel_batch(FAMILY, 2)
+    del batch.side["views"]
+    model.set_patches(["audio", "depth"])
+    model.set_trainable(["audio"])
+    wanted = logits(model, batch.inputs, **batch.extras)
+    saved(tmp_path / "new", lora)
+    break_off(monkeypatch, error)
+    with pytest.raises(error):
+        model.replace_patch("audio", tmp_path / "new")
+    assert torch.equal(logits(model, batch.inputs, **batch.extras), wanted)
+    assert model.active_patches == {"audio": 1.0, "depth": 1.0}
+    assert all(weight.requires_grad for weight in model.lora.parameters("audio"))
+    assert not any(weight.requires_grad for weight in model.lora.parameters("depth"))
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, KeyboardInterrupt])
+def test_a_load_that_breaks_off_midway_leaves_no_patch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    model, batch = composed(FAMILY, ["depth"]), channel_batch(FAMILY, 2)
+    given = {"side": {"depth": batch.side["depth"]}, "video_times_sec": batch.times}
+    wanted = logits(model, batch.inputs, **given)
+    saved(tmp_path / "new")
+    break_off(monkeypatch, error)
+    with pytest.raises(error):
+        model.load_patch(tmp_path / "new")
+    assert list(model.specs) == list(model.patches) == list(model.lora.specs) == ["depth"]
+    assert torch.equal(logits(model, batch.inputs, **given), wanted)
+    assert model.load_patch(tmp_path / "new") == "audio"
+
+
+def break_off(monkeypatch: pytest.MonkeyPatch, error: type[BaseException]) -> None:
+    """Let the third weight of a patch that is written raise an error."""
+    written = []
+
+    def write(weight: torch.Tensor, value: torch.Tensor) -> None:
+        written.append(weight)
+        if len(written) == 3:
+            raise error
+        fill(weight, value)
+
+    monkeypatch.setattr("pave.attach.fill", write)
 
 
 def test_another_channel_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from pave.checkpoint import (
     LORA_WEIGHTS_FILE,
     WEIGHTS_FILE,
     Content,
+    check_finite,
     check_tensors,
     fill_folder,
     locate_patch,
@@ -25,10 +26,8 @@ from pave.checkpoint import (
 from pave.config import PatchSpec
 from pave.errors import InputError
 from pave.files import whole_folder
+from pave.model import PaveModel, is_patch_name
 from pave.sharding import fill, gathered, in_shards, reshard, whole
-
-if TYPE_CHECKING:
-    from pave.model import PaveModel
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +37,7 @@ def save_patch(model: PaveModel, name: str, folder: Path, training: Mapping[str,
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file())):
         raise InputError(f"{folder}: exists and is no patch folder; choose a new or an empty folder")
     content = content_of(model, name)
+    check_finite(content, name)
     content = replace(content, spec=replace(content.spec, training=dict(training)))
     if any(in_shards(weight) for weight in _weights(model, name)) and torch.distributed.get_rank() != 0:
         return
@@ -66,13 +66,20 @@ def _weights(model: PaveModel, name: str) -> list[Tensor]:
 
 def load_patch(model: PaveModel, source: str | Path, name: str | None, trainable: bool) -> str:
     """Load a patch onto a model; see :meth:`pave.PaveModel.load_patch`."""
+    model.lora.check_not_merged()
     folder = locate_patch(source)
     content = _fitting_content(model, folder)
     spec = content.spec
     if name is None:
-        name = spec.patch.channel if spec.patch is not None else "lora_only"
+        name = _name_of(spec.patch.channel) if spec.patch is not None else "lora_only"
     _put_patch(model, name, content, folder, trainable)
     return name
+
+
+def _name_of(channel: str) -> str:
+    """Return the name of a patch that nobody named: its channel, as far as a patch can have that name."""
+    name = "".join(letter if f"_{letter}".isidentifier() else "_" for letter in channel)
+    return name if is_patch_name(name) else f"_{name}"
 
 
 def replace_patch(model: PaveModel, name: str, source: str | Path) -> None:
@@ -80,23 +87,27 @@ def replace_patch(model: PaveModel, name: str, source: str | Path) -> None:
     model.lora.check_not_merged()
     folder = locate_patch(source)
     content = _fitting_content(model, folder)
-    old, trained = content_of(model, name), _is_trained(model, name)
+    old, trained = _kept(content_of(model, name)), _is_trained(model, name)
     channels = [spec.patch.channel if spec.patch is not None else None for spec in (old.spec, content.spec)]
     if channels[0] != channels[1]:
         raise InputError(
             f"{folder}: reads channel {channels[1]!r}, but patch {name!r} reads {channels[0]!r}; load it beside"
         )
     if _same_sizes(old.spec, content.spec):
-        _write_weights(model, name, content, folder, trained)
+        _check_weights(model, name, content, folder)
+        _overwrite_weights(model, name, content, old, trained)
         model.specs[name] = replace(model.specs[name], training=content.spec.training)
         model.preprocessing.pop(name, None)
         if content.preprocessing is not None:
             model.preprocessing[name] = content.preprocessing
         return
-    model.remove_patch(name)
     try:
+        model.remove_patch(name)
         _put_patch(model, name, content, folder, trained)
-    except InputError:
+    except BaseException:
+        # Memory may run out, or the user may stop it, too.
+        if name in model.specs:
+            model.remove_patch(name)
         _put_patch(model, name, old, folder, trained)
         raise
 
@@ -120,24 +131,44 @@ def _put_patch(model: PaveModel, name: str, content: Content, folder: Path, trai
     trained = [other for other in model.specs if _is_trained(model, other)]
     model.add_patch(name, spec.patch, spec.lora, content.preprocessing)
     try:
-        _write_weights(model, name, content, folder, trainable)
-    except InputError:
+        _check_weights(model, name, content, folder)
+        _fill_weights(model, name, content, _running_dtype(model, content.patch, trainable))
+        model.specs[name] = replace(model.specs[name], training=spec.training)
+        model.set_trainable([*trained, name] if trainable else trained)
+    except BaseException:
         model.remove_patch(name)
         raise
-    model.specs[name] = replace(model.specs[name], training=spec.training)
-    model.set_trainable([*trained, name] if trainable else trained)
 
 
-def _write_weights(model: PaveModel, name: str, content: Content, folder: Path, trainable: bool) -> None:
-    """Check all tensors of a patch, then write them."""
+def _overwrite_weights(model: PaveModel, name: str, content: Content, old: Content, trainable: bool) -> None:
+    """Write weights over those of a patch; on an error it has its old ones."""
+    try:
+        _fill_weights(model, name, content, _running_dtype(model, content.patch, trainable))
+    except BaseException:
+        _fill_weights(model, name, old, _dtype_of(old.patch))
+        raise
+
+
+def _kept(content: Content) -> Content:
+    """Return a copy that stays as it is when the model's weights change, on the CPU, too."""
+    patch, lora = ({key: value.clone() for key, value in part.items()} for part in (content.patch, content.lora))
+    return replace(content, patch=patch, lora=lora)
+
+
+def _check_weights(model: PaveModel, name: str, content: Content, folder: Path) -> None:
+    """Check all tensors of a patch."""
     lora_path = folder / LORA_FOLDER / LORA_WEIGHTS_FILE
     if content.spec.patch is not None:
         check_tensors(content.patch, model.patches[name].state_dict(), folder / WEIGHTS_FILE)
     if content.spec.lora is not None:
         check_tensors(content.lora, model.lora.named(name), lora_path)
         _check_shared(model, name, content.lora, lora_path)
+
+
+def _fill_weights(model: PaveModel, name: str, content: Content, dtype: torch.dtype | None) -> None:
+    """Give a patch the tensors of a folder, its module running in ``dtype``."""
     if content.spec.patch is not None:
-        patch = model.patches[name].to(_running_dtype(model, content.patch, trainable))
+        patch = model.patches[name].to(dtype)
         for key, weight in patch.state_dict(keep_vars=True).items():
             fill(weight, content.patch[key])
     if content.spec.lora is not None and not model.lora.sharers(name):
@@ -153,11 +184,16 @@ def _same_sizes(old: PatchSpec, new: PatchSpec) -> bool:
     return old.patch == replace(new.patch, query_dim=old.patch.query_dim, token_dim=old.patch.token_dim)
 
 
-def _running_dtype(model: PaveModel, state: Mapping[str, Tensor], trainable: bool) -> torch.dtype:
+def _running_dtype(model: PaveModel, state: Mapping[str, Tensor], trainable: bool) -> torch.dtype | None:
     """Return the wider of the file's float type and the base's; half widths round off what training adds."""
-    if trainable:
-        return torch.float32
-    return torch.promote_types(next(iter(state.values())).dtype, model.dtype)
+    dtype = _dtype_of(state)
+    if dtype is None:
+        return None
+    return torch.float32 if trainable else torch.promote_types(dtype, model.dtype)
+
+
+def _dtype_of(state: Mapping[str, Tensor]) -> torch.dtype | None:
+    return next((value.dtype for value in state.values()), None)
 
 
 def _check_shared(model: PaveModel, name: str, state: Mapping[str, Tensor], path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pave.bases.lengthen import Lengthened
 from pave.errors import InputError
-from pave.patches.compose import Choice, Side, apply_patches, check_channels, choose
+from pave.patches.compose import Choice, Side, apply_patches, check_side, choose
 from pave.sharding import awake, is_sharded
 from pave.types import VideoTokens
 
@@ -53,24 +53,24 @@ def prepare(model: PaveModel, batch: Batch, inputs: dict[str, Any]) -> Call:
     Raises:
         InputError: If channels, videos, times, placeholders or patches do not fit one another.
     """
-    side = batch.side or {}
+    side = {} if batch.side is None else batch.side
     if inputs.get("input_ids") is None:
         raise InputError("input_ids are missing; give what the base's processor made")
     rows = inputs["input_ids"].shape[0]
     patches = {} if model.is_base_only else batch.patches
     chosen = choose(patches, model.active_patches, model.specs, rows)
-    check_channels(side, (spec.patch.channel for spec in model.specs.values() if spec.patch is not None))
+    check_side(side, (spec.patch.channel for spec in model.specs.values() if spec.patch is not None))
     always = _always(model)
     used = {name for row in chosen for name in row if name in model.patches}
     needed = {name: model.patches[name] for name in model.patches if name in used or name in always}
     has_pixels = inputs.get(model.family.pixels) is not None
-    if has_pixels and batch.videos is not None:
+    videos = batch.videos or None
+    if has_pixels and videos is not None:
         raise InputError(f"both {model.family.pixels} and videos are given; give one of them")
     acts = used or model.layout != model.family.layouts[0] or model.family.must_encode(inputs)
-    if batch.videos is None and not (has_pixels and acts):
+    if videos is None and not (has_pixels and acts):
         composed = apply_patches(needed, {}, chosen, [], always)
         return Call(inputs, _loras(model, chosen, composed.present), composed.idle)
-    videos = batch.videos
     if videos is None:
         videos = model.encode_videos(inputs, batch.video_times_sec)
     placed = model.family.place(videos, inputs["input_ids"], model.layout, inputs)

@@ -149,6 +149,24 @@ def check_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], pat
             raise InputError(f"{path}: tensor {key!r} holds NaN or infinity")
 
 
+def check_finite(content: Content, name: str) -> None:
+    """Check that a patch has no weights which loading would refuse.
+
+    Args:
+        content: What is to be written.
+        name: Name of the patch, for the error message.
+
+    Raises:
+        InputError: If a tensor is not finite; the message names it.
+    """
+    for key, value in {**content.patch, **content.lora}.items():
+        if not torch.isfinite(value).all():
+            raise InputError(
+                f"patch {name!r}: tensor {key!r} holds NaN or infinity and is not saved; go back to weights from "
+                "before that, and train on at a lower rate"
+            )
+
+
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write a JSON object, its keys sorted."""
     path.write_text(json.dumps(data, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -157,6 +175,7 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 __all__ = [
     "FORMAT_VERSION",
     "Content",
+    "check_finite",
     "check_tensors",
     "fill_folder",
     "locate_patch",

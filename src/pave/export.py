@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pave.attach import content_of
-from pave.checkpoint import fill_folder
+from pave.checkpoint import check_finite, fill_folder
 from pave.data.processor import load_base_processor
 from pave.errors import InputError
 from pave.files import check_vacant, whole_folder
@@ -35,6 +35,7 @@ def export_merged(model: PaveModel, folder: Path) -> None:
         for name in active:
             if name in model.patches:
                 content = content_of(model, name)
+                check_finite(content, name)
                 spec = replace(content.spec, base=record, lora=None)
                 target = fresh / PATCHES_FOLDER / name
                 target.mkdir(parents=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from pave.config import LoraSpec
-from pave.errors import InputError
+from pave.errors import InputError, nearest
 from pave.routing import RowLoras
 from pave.sharding import fill, whole
 
@@ -53,10 +53,13 @@ class LoraSet:
     def add(self, name: str, spec: LoraSpec) -> None:
         """Add a LoRA whose product is zero, trainable; or join the one of the same identity, as it is.
 
+        On an error the base is as it was.
+
         Raises:
-            InputError: If ``spec.targets`` names no linear layer of the language model, or a LoRA of the same identity
-                has other settings.
+            InputError: If one of ``spec.targets`` names no linear layer of the language model, a LoRA of the same
+                identity has other settings, the base holds LoRAs of someone else, or some are merged into it.
         """
+        self.check_not_merged()
         other = next((user for user in self.specs if _adapter(user, self.specs[user]) == _adapter(name, spec)), None)
         if other is None:
             self._add_adapter(_adapter(name, spec), spec)
@@ -68,32 +71,69 @@ class LoraSet:
         self.act([name])
 
     def _add_adapter(self, adapter: str, spec: LoraSpec) -> None:
-        targets = [path for path in self.targets if spec.targets is None or path.rsplit(".", 1)[-1] in spec.targets]
-        if not targets:
-            leaves = sorted({path.rsplit(".", 1)[-1] for path in self.targets})
-            raise InputError(f"lora: no linear layer is named {spec.targets}; choose from {', '.join(leaves)}")
-        config = _peft_config(spec, targets)
-        if self._peft is None:
-            self._peft = get_peft_model(self.base, config, adapter_name=adapter)
+        config = _peft_config(spec, self._target_paths(spec))
+        if self._peft is None and any(isinstance(module, LoraLayer) for module in self.base.modules()):
+            raise InputError("lora: the base holds the LoRA of another model already; remove that one, or merge it")
+        try:
+            if self._peft is None:
+                self._peft = get_peft_model(self.base, config, adapter_name=adapter)
+            else:
+                self._peft.add_adapter(adapter, config)
+            self._find_layers()
+            for layer in self._layers_of(adapter):
+                _place(layer, adapter)
+        except BaseException:
+            self._drop_adapter(adapter)
+            raise
+
+    def _target_paths(self, spec: LoraSpec) -> list[str]:
+        """Return the full names of the layers that get a LoRA, each of its targets matched."""
+        if spec.targets is None:
+            return self.targets
+        leaves = sorted({_leaf(path) for path in self.targets})
+        for target in spec.targets:
+            if target not in leaves:
+                raise InputError(
+                    f"lora: no linear layer that may get one is named {target!r}; "
+                    f"choose from {', '.join(leaves)}{nearest(target, leaves)}"
+                )
+        paths = [path for path in self.targets if _leaf(path) in spec.targets]
+        if not paths:
+            raise InputError(f"lora: targets is empty; choose from {', '.join(leaves)}, or leave it out for all")
+        return paths
+
+    def _drop_adapter(self, adapter: str) -> None:
+        """Take an adapter out, whole or half added; with the last one, the base's own layers are put back."""
+        if not self.specs or self._peft is None:
+            _unwrap(self.base)
+            self._peft = None
+            self._scaled = {}
         else:
-            self._peft.add_adapter(adapter, config)
+            # Of one that it half added, peft has put away the settings and left the weights.
+            self._peft.peft_config.setdefault(adapter, None)
+            self._peft.base_model.delete_adapter(adapter)
+            self._scaled.pop(adapter, None)
+        self._acting = None
         self._find_layers()
-        for layer in self._layers_of(adapter):
-            _place(layer, adapter)
 
     def _find_layers(self) -> None:
         self._layers = [module for module in self.base.modules() if isinstance(module, LoraLayer)]
 
     def remove(self, name: str) -> None:
-        """Take the LoRA of a patch out again, unless another patch shares it."""
-        assert self._peft is not None
+        """Take the LoRA of a patch out again, unless another patch shares it.
+
+        With the last one the base has its own layers back.
+
+        Raises:
+            InputError: If some are merged into the base.
+        """
+        self.check_not_merged()
         self.act([])
-        if not self.sharers(name):
-            adapter = _adapter(name, self.specs[name])
-            self._peft.base_model.delete_adapter(adapter)
-            self._scaled.pop(adapter, None)
+        is_shared, adapter = bool(self.sharers(name)), _adapter(name, self.specs[name])
         del self.specs[name]
         self.trainable.discard(name)
+        if not is_shared:
+            self._drop_adapter(adapter)
         self._acting = None
         self._restore_requires_grad()
 
@@ -170,6 +210,26 @@ class LoraSet:
         with loras.acting(self._layers):
             yield
 
+    def checkpointed(
+        self, checkpoint: Callable[..., Any], function: Callable[..., Any], *inputs: Any, **named: Any
+    ) -> Any:
+        """Run a part of the base under a checkpoint; when it is recomputed, the LoRAs that act just now act again.
+
+        Args:
+            checkpoint: Runs a function on inputs, and once more in the backward pass, as ``torch.utils.checkpoint``.
+            function: The part of the base.
+            inputs: Its inputs.
+            named: More of them, or options of the checkpoint.
+        """
+        weights = dict(self._acting or {})
+
+        def run(*given: Any, **given_named: Any) -> Any:
+            # Not put back afterwards: the next part is mostly of the same call, and each call chooses for itself.
+            self._act(weights)
+            return function(*given, **given_named)
+
+        return checkpoint(run, *inputs, **named)
+
     @contextmanager
     def merged(self, names: Names) -> Iterator[None]:
         """Inside this, the LoRAs of these patches stand in the base's own weights, so that they cost nothing.
@@ -177,39 +237,41 @@ class LoraSet:
         They then act on every sample. The base's weights are kept beside, and come back bit for bit.
 
         Raises:
-            InputError: If the base's weights cannot take them, or a sample asks for other LoRAs meanwhile.
+            InputError: If the base's weights cannot take them, some are merged already, or a sample asks for other
+                LoRAs meanwhile.
         """
         assert self._peft is not None
+        self.check_not_merged()
         self.check_mergeable()
         wanted = self._weights(names)
         self._act(wanted)
-        kept = [layer.get_base_layer().weight.detach().clone() for layer in self._layers]
-        self._peft.base_model.merge_adapter(list(wanted))
-        self._merged = wanted
+        kept = [(layer, layer.get_base_layer().weight.detach().clone()) for layer in self._layers]
         try:
+            self._peft.base_model.merge_adapter(list(wanted))
+            self._merged = wanted
             yield
         finally:
             self._merged = None
-            self._peft.base_model.unmerge_adapter()
             with torch.no_grad():
-                # Subtracting the product again would leave rounding behind.
-                for layer, weight in zip(self._layers, kept, strict=True):
+                for layer, weight in kept:
+                    # peft would subtract the product again, which leaves rounding behind.
+                    layer.merged_adapters.clear()
                     layer.get_base_layer().weight.copy_(weight)
 
     def merged_copy(self, names: Names) -> PreTrainedModel:
         """Return a copy of the base with the LoRAs of these patches in its weights, and none beside them.
 
         Raises:
-            InputError: If the base's weights cannot take them.
+            InputError: If the base's weights cannot take them, or some are merged into them already.
         """
+        self.check_not_merged()
         self.check_mergeable()
         wanted = self._weights(names)
         self._act(wanted)
         fresh = copy.deepcopy(self.base)
-        for path, layer in [(path, module) for path, module in fresh.named_modules() if isinstance(module, LoraLayer)]:
+        for layer in (module for module in fresh.modules() if isinstance(module, LoraLayer)):
             layer.merge(adapter_names=[adapter for adapter in wanted if adapter in layer.lora_A])
-            fresh.set_submodule(path, layer.get_base_layer())
-        del fresh.peft_config
+        _unwrap(fresh)
         return fresh
 
     def check_mergeable(self) -> None:
@@ -269,17 +331,31 @@ class LoraSet:
     def named(self, name: str) -> dict[str, Tensor]:
         """Return the weights of the LoRA of one patch under the names of peft's own files, as and where they are."""
         adapter = _adapter(name, self.specs[name])
-        marks = (f".lora_A.{adapter}.", f".lora_B.{adapter}.")
+        # A patch may have the name of a module, so that its name alone says nothing.
+        marks = {f".{part}.{adapter}.": f".{part}." for part in ("lora_A", "lora_B")}
         return {
-            PEFT_PREFIX + path.replace(f".{adapter}.", "."): weight
+            PEFT_PREFIX + path.replace(mark, plain): weight
             for path, weight in self.base.named_parameters()
-            if any(mark in path for mark in marks)
+            for mark, plain in marks.items()
+            if mark in path
         }
 
 
 def _adapter(name: str, spec: LoraSpec) -> str:
     """Return peft's name of a patch's LoRA; a hyphen never stands in a patch's name."""
     return name if spec.shared is None else f"shared-{spec.shared}"
+
+
+def _leaf(path: str) -> str:
+    return path.rsplit(".", 1)[-1]
+
+
+def _unwrap(base: PreTrainedModel) -> None:
+    """Put a base's own layers in the place of those that peft wrapped around them."""
+    for path, layer in [(path, module) for path, module in base.named_modules() if isinstance(module, LoraLayer)]:
+        base.set_submodule(path, layer.get_base_layer())
+    if hasattr(base, "peft_config"):
+        del base.peft_config
 
 
 def _place(layer: LoraLayer, adapter: str) -> None:

@@ -78,7 +78,7 @@ class PaveModel(Hosted):
 
         Args:
             patch: A shipped name, a patch folder or a hub id.
-            base: Base to use in place of the one that the patch records.
+            base: Base to use in place of the one that the patch records, which is taken at the revision recorded.
             options: As in :meth:`from_base`.
 
         Raises:
@@ -87,8 +87,10 @@ class PaveModel(Hosted):
         from pave.checkpoint import locate_patch, read_spec
 
         folder = locate_patch(patch)
-        record = read_spec(folder).base
-        model = cls.from_base(base if base is not None else record.name, **options)
+        if base is None:
+            record = read_spec(folder).base
+            base, options = record.name, {"revision": record.revision, **options}
+        model = cls.from_base(base, **options)
         model.load_patch(folder)
         return model
 
@@ -108,12 +110,13 @@ class PaveModel(Hosted):
             preprocessing: How media become its inputs; saved with it.
 
         Raises:
-            InputError: If the name is taken or unusable, a width or the layout does not fit the base.
+            InputError: If the name is taken or unusable, a width or the layout does not fit the base, a target of the
+                LoRA is no layer of the base, or LoRAs are merged into it.
         """
+        self.lora.check_not_merged()
         if name in self.specs:
             raise InputError(f"patch {name!r} is on this model already; choose another name or remove it first")
-        # peft mistakes an adapter whose name is a part of "lora_" for its own weights.
-        if not name.isidentifier() or hasattr(nn.ModuleDict, name) or name in "lora_":
+        if not is_patch_name(name):
             raise InputError(f"patch name {name!r} cannot be used; choose another of letters, digits and underscores")
         spec = PatchSpec(self.record, self._fitted(config) if config else None, lora)
         patch = build(spec.patch).to(self.device) if spec.patch is not None else None
@@ -139,9 +142,10 @@ class PaveModel(Hosted):
         """Take a patch and its LoRA off the model.
 
         Raises:
-            InputError: If there is no such patch.
+            InputError: If there is no such patch, or LoRAs are merged into the base.
         """
         check_names([name], self.specs)
+        self.lora.check_not_merged()
         if name in self.patches:
             del self.patches[name]
         if name in self.lora.specs:
@@ -173,11 +177,12 @@ class PaveModel(Hosted):
 
         Args:
             source: Where it is.
-            name: Name on this model; by default its channel, or ``lora_only`` for a LoRA alone.
+            name: Name on this model; by default its channel, with ``_`` for what no name may hold, or ``lora_only``
+                for a LoRA alone.
             trainable: Whether its weights are to be trained on.
 
         Raises:
-            InputError: If the folder is no patch folder, or does not fit the base.
+            InputError: If the folder is no patch folder, or does not fit the base, or LoRAs are merged into it.
         """
         from pave.attach import load_patch
 
@@ -194,7 +199,8 @@ class PaveModel(Hosted):
             source: The one that comes: a shipped name, a folder or a hub id.
 
         Raises:
-            InputError: If there is no such patch, or the folder is no patch folder or does not fit.
+            InputError: If there is no such patch, the folder is no patch folder or does not fit, or LoRAs are merged
+                into the base.
         """
         from pave.attach import replace_patch
 
@@ -231,7 +237,7 @@ class PaveModel(Hosted):
             training: Facts about its making, recorded and shown in its card.
 
         Raises:
-            InputError: If there is no such patch, or the folder holds something else.
+            InputError: If there is no such patch, a weight of it is not finite, or the folder holds something else.
         """
         from pave.attach import save_patch
 
@@ -311,7 +317,8 @@ class PaveModel(Hosted):
             inputs: Inputs of the base, as its processor made them, and its options (``labels``, ...).
 
         Raises:
-            InputError: If channels, videos, times, placeholders or patches do not fit one another.
+            InputError: If channels, videos, times, placeholders or patches do not fit one another, or are of another
+                type.
         """
         call = prepare(self, Batch(side, video_times_sec, patches, videos), inputs)
         with self.lora.routed(call.loras), tied(self.base.get_input_embeddings(), call.idle):
@@ -345,3 +352,9 @@ class PaveModel(Hosted):
         self.base.eval()
         self.language_model.train(mode)
         return self
+
+
+def is_patch_name(name: str) -> bool:
+    """Whether a patch can have this name on a model."""
+    # peft mistakes an adapter whose name is a part of "lora_" for its own weights.
+    return name.isidentifier() and not hasattr(nn.ModuleDict, name) and name not in "lora_"

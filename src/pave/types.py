@@ -131,10 +131,18 @@ class VideoTokens:
     appended: Tensor | None = None
 
     def queries(self, place: str) -> Tensor:
-        """What a patch asks with (T,S,Cq): ``vision`` (before the projector) or ``projected`` (after it)."""
+        """What a patch asks with (T,S,Cq): ``vision`` (before the projector) or ``projected`` (after it).
+
+        Raises:
+            InputError: If the video was encoded without what it asks with.
+        """
         if place == "projected":
             return self.tokens if self.asked is None else self.asked
-        assert self.vision is not None
+        if self.vision is None:
+            raise InputError(
+                "videos were encoded without the features before the projector, which a patch of query 'vision' asks "
+                "with; encode them with encode_videos(..., vision=True)"
+            )
         return self.vision
 
     def to(self, device: torch.device | str) -> VideoTokens:

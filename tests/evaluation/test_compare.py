@@ -17,6 +17,7 @@ from pave.evaluation.responses import Response
 from pave.evaluation.run import run_evaluation
 from pave.evaluation.scoring import Scoring
 from pave.model import PaveModel
+from tests.hub import fake_hub, record_base
 from tests.tiny import LORA, PREPROCESSING, base_folder, patched, write_data
 
 SETTINGS = EvalSettings(batch_size=4, max_new_tokens=3, cache_video_tokens=True)
@@ -85,6 +86,20 @@ def test_each_is_what_it_is_alone(tmp_path: Path) -> None:
     assert list(written["models"]) == names and len(written["differences"]) == 3
     with pytest.raises(InputError, match="audio is a patch, not a LoRA alone; write patch:"):
         run_comparison(config, [contenders[0], Contender.parse(f"lora:{tmp_path / 'audio'}")])
+
+
+def test_the_recorded_base_is_taken_at_its_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_data(tmp_path / "set", count=2, videos=1)
+    patched("llava_onevision").save_patch("audio", tmp_path / "audio")
+    record_base(tmp_path / "audio", "owner/base", "abc123")
+    asked = fake_hub(monkeypatch, tmp_path / "hub")
+    contenders = [Contender.parse("base"), Contender.parse(f"patch:{tmp_path / 'audio'}")]
+    config = EvalConfig((data,), patches=(str(tmp_path / "audio"),), settings=SETTINGS)
+    assert run_comparison(config, contenders) is not None
+    assert set(asked) == {("owner/base", "abc123")}
+    asked.clear()
+    assert run_comparison(replace(config, base="owner/other"), contenders) is not None
+    assert asked[0] == ("owner/other", None)
 
 
 @pytest.mark.parametrize("text", ["bass", "patch:", "lora", "patch:a+", "base:x"])

@@ -16,9 +16,10 @@ from pave.data.processor import PaveProcessor
 from pave.errors import InputError
 from pave.evaluation.config import EvalConfig, EvalSettings
 from pave.evaluation.result import EvalResult
-from pave.evaluation.run import evaluate, run_evaluation
+from pave.evaluation.run import evaluate, load_model, run_evaluation
 from pave.model import PaveModel
 from pave.types import Sample
+from tests.hub import fake_hub, record_base
 from tests.tiny import FAMILIES, LORA, PATCH, PREPROCESSING, base_folder, patched, write_data
 
 SETTINGS = EvalSettings(batch_size=4, max_new_tokens=4)
@@ -185,6 +186,13 @@ def test_from_names_to_files(tmp_path: Path) -> None:
     assert [line["id"] for line in lines] == [f"tiny-{index}" for index in range(4)]
     assert {"question", "answer", "prediction", "correct"} <= set(lines[0])
     assert lines[1]["extra"] == {"blind": 0.5, "form": "place"}
+
+
+def test_the_recorded_base_is_taken_at_its_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patch, asked = save_patch(tmp_path / "patch"), fake_hub(monkeypatch, tmp_path / "hub")
+    record_base(patch, "owner/base", "abc123")
+    assert list(load_model(EvalConfig((tmp_path,), patches=(str(patch),))).specs) == ["audio"]
+    assert asked == [("owner/base", "abc123")]
 
 
 def test_base_by_itself_and_in_half_precision(tmp_path: Path) -> None:

@@ -209,10 +209,14 @@ def _result_folders(config: EvalConfig, contenders: Sequence[Contender]) -> list
 
 def _base(config: EvalConfig, contenders: Sequence[Contender]) -> PaveModel:
     folders = _folders(contenders)
-    base = config.base or (read_spec(folders[0]).base.name if folders else None)
-    if base is None:
+    if config.base is not None:
+        base, revision = config.base, None
+    elif folders:
+        record = read_spec(folders[0]).base
+        base, revision = record.name, record.revision
+    else:
         raise InputError("--compare: neither --base nor a patch says which base is meant; name it by --base")
-    return PaveModel.from_base(base, dtype=DTYPES[config.precision]).to(processes().device)
+    return PaveModel.from_base(base, revision, dtype=DTYPES[config.precision]).to(processes().device)
 
 
 def _folders(contenders: Sequence[Contender]) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
@@ -39,17 +39,32 @@ def check_names(names: Iterable[str], known: Iterable[str]) -> None:
             raise InputError(f"no patch {name!r} on this model; it has: {listed}{nearest(name, known)}")
 
 
-def check_channels(side: Side, channels: Iterable[str]) -> None:
-    """Check that every given side channel is read by some patch.
+def check_side(side: Side, channels: Iterable[str]) -> None:
+    """Check that every given side channel is read by some patch, and is a list of side channels.
 
     Raises:
-        InputError: If one is not; the message lists those that are and the nearest one.
+        InputError: If one is not; the message lists those that are read and the nearest one.
     """
+    if not isinstance(side, Mapping):
+        raise InputError(f"side must hold a list for each channel, by its name, and is a {type(side).__name__}")
     channels = sorted(set(channels))
     for channel in side:
         if channel not in channels:
             listed = ", ".join(channels) or "none"
-            raise InputError(f"no patch reads channel {channel!r}; those read: {listed}{nearest(channel, channels)}")
+            raise InputError(
+                f"no patch reads channel {channel!r}; those read: {listed}{nearest(str(channel), channels)}"
+            )
+        _check_entries(channel, side[channel])
+
+
+def _check_entries(channel: str, given: object) -> None:
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        kind = type(given).__name__
+        raise InputError(f"side[{channel!r}] is a {kind}; give a list with one SideChannel, or None, a video")
+    for place, entry in enumerate(given):
+        if entry is not None and not isinstance(entry, SideChannel):
+            kind = type(entry).__name__
+            raise InputError(f"side[{channel!r}][{place}] is a {kind}; give a SideChannel, or None where it is absent")
 
 
 def entries(side: Side, channel: str, videos: int) -> list[SideChannel | None]:
@@ -68,10 +83,17 @@ def weigh(chosen: Chosen, known: Iterable[str]) -> dict[str, float]:
     """Return chosen patches with their weights, in the order of their names; a weight of 0 is as if not chosen.
 
     Raises:
-        InputError: On a text in place of a list, an unknown name, or a weight that is no finite number.
+        InputError: On anything but a list of names or their weights, an unknown name, or a weight that is no finite
+            number.
     """
     if isinstance(chosen, str):
         raise InputError(f"patches is the text {chosen!r}; give a list of names")
+    if not isinstance(chosen, Mapping | Sequence | Set):
+        kind = type(chosen).__name__
+        raise InputError(f"patches must be a list of names, or names with their weights, not {kind}")
+    for name in chosen:
+        if not isinstance(name, str):
+            raise InputError(f"patches must hold names, not {type(name).__name__}")
     weights = dict(chosen) if isinstance(chosen, Mapping) else dict.fromkeys(chosen, 1.0)
     check_names(weights, known)
     for name, weight in weights.items():
@@ -118,8 +140,12 @@ def choose(choice: Choice, default: Mapping[str, float], known: Iterable[str], r
     known = list(known)
     if choice is None:
         return [dict(default)] * rows
-    if isinstance(choice, str | Mapping) or all(isinstance(entry, str) for entry in choice):
+    if not isinstance(choice, Sequence) or isinstance(choice, str) or all(isinstance(entry, str) for entry in choice):
         return [weigh(cast("Chosen", choice), known)] * rows
+    for place, entry in enumerate(choice):
+        if not isinstance(entry, str | Mapping | Sequence | Set):
+            kind = type(entry).__name__
+            raise InputError(f"patches[{place}] must be a list of names, or names with their weights, not {kind}")
     if len(choice) != rows:
         raise InputError(f"patches has {len(choice)} entries for {rows} samples; give one a sample")
     return [weigh([entry] if isinstance(entry, str) else entry, known) for entry in choice]
