@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,72 @@ def test_a_folder_appears_whole_and_replaces_the_old(tmp_path: Path) -> None:
         raise ValueError("half way")
     assert (folder / "file.txt").read_text() == "second"
     assert [entry.name for entry in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_folder_that_is_a_link_is_written_where_it_leads(tmp_path: Path) -> None:
+    target, link = tmp_path / "disk" / "set", tmp_path / "set"
+    target.mkdir(parents=True)
+    link.symlink_to(target)
+    check_vacant(link)
+    with whole_folder(link) as fresh:
+        assert fresh.parent == target.parent
+        (fresh / "file.txt").write_text("whole")
+    assert link.is_symlink() and (target / "file.txt").read_text() == "whole"
+    assert [entry.name for entry in target.parent.iterdir()] == ["set"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["disk", "set"]
+
+
+def test_what_stood_there_is_back_if_the_new_folder_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "file.txt").write_text("first")
+    move = os.replace
+
+    def fail(source: Path, target: Path) -> None:
+        if Path(target) == folder and not (Path(source) / "file.txt").read_text() == "first":
+            raise OSError("disk is gone")
+        move(source, target)
+
+    with pytest.raises(OSError, match="disk is gone"), whole_folder(folder) as fresh:
+        (fresh / "file.txt").write_text("second")
+        monkeypatch.setattr(os, "replace", fail)
+    assert (folder / "file.txt").read_text() == "first"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_file_is_replaced_by_a_folder_and_nothing_is_left(tmp_path: Path) -> None:
+    (tmp_path / "set").write_text("a file")
+    with whole_folder(tmp_path / "set") as fresh:
+        (fresh / "file.txt").touch()
+    assert [entry.name for entry in tmp_path.rglob("*")] == ["set", "file.txt"]
+
+
+@pytest.mark.parametrize("name", ["file/out", "file/further/out"])
+def test_a_place_below_a_file_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    message = r"out: lies below .*/file, which is a file; choose a place in a folder"
+    with pytest.raises(InputError, match=message):
+        check_vacant(tmp_path / name)
+    with pytest.raises(InputError, match=message), whole_folder(tmp_path / name):
+        pytest.fail("nothing is to be made for it")
+
+
+def test_a_mount_point_is_refused_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk, link = tmp_path / "disk", tmp_path / "link"
+    disk.mkdir()
+    link.symlink_to(disk)
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == disk)
+    for place in (disk, link):
+        with pytest.raises(InputError, match="is a mount point, which cannot be replaced; choose a folder in it"):
+            check_vacant(place)
+        with pytest.raises(InputError, match="is a mount point"), whole_folder(place):
+            pytest.fail("nothing is to be made for it")
+    check_vacant(disk / "out")
+    with pytest.raises(InputError, match="is a mount point"):
+        monkeypatch.undo()
+        check_vacant(Path("/"))
 
 
 def test_vacant_folder(tmp_path: Path) -> None:

@@ -87,3 +87,10 @@ def test_a_merged_copy_is_free_of_the_model_under_checkpoints() -> None:
     assert not any(".lora_" in name or ".base_layer" in name for name in copy.state_dict())
     copy(**batch.inputs, labels=batch.inputs["input_ids"]).loss.backward()
     assert copy.get_output_embeddings().weight.grad.isfinite().all()
+
+
+def test_a_base_that_nobody_spread_has_no_device_map() -> None:
+    model = patched(make_model(FAMILIES[0]))
+    assert not hasattr(model, "hf_device_map")
+    model.base.hf_device_map = {"": "cpu"}
+    assert model.hf_device_map == {"": "cpu"}

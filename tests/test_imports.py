@@ -16,7 +16,7 @@ SOURCE = Path(pave.__file__).parent
 
 # What stands in one line may import one another; what stands below may import all above, never back.
 ORDER = [
-    {"errors", "files", "quiet"},
+    {"errors", "files", "processes", "quiet"},
     {"types", "registry", "config", "shipped", "sharding"},
     {"patches"},
     {"media"},

@@ -48,8 +48,9 @@ class Hosted(nn.Module):
 
     @property
     def hf_device_map(self) -> dict[str, Any]:
-        """Where the parts of the base lie; empty if they lie on one device."""
-        return dict(getattr(self.base, "hf_device_map", {}))
+        """Where the parts of the base lie; as on the base, there is no such attribute if nobody spread them."""
+        found: dict[str, Any] = self.base.hf_device_map
+        return found
 
     @property
     def _no_split_modules(self) -> Any:

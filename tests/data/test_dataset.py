@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,22 @@ def test_text_only_and_absent_channels(tmp_path: Path) -> None:
     dataset = SampleDataset([text, silent], PaveProcessor.from_model(model), reader, answer=False)
     assert dataset[0].video is None
     assert dataset[1].side == {"audio": None}
+
+
+def test_side_media_without_a_video_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    processor = PaveProcessor.from_model(patched("llava_onevision"))
+    samples = read_samples(write_data(tmp_path / "set"))
+    reader = SideReader({"audio": CountingEncoder()})
+    silent = replace(samples[0], video=None, side={"audio": None})
+    SampleDataset([silent, *samples[1:]], processor, reader, answer=True)
+    assert not caplog.records
+    lone = [replace(sample, video=None) for sample in samples[1:3]]
+    SampleDataset([silent, *lone, samples[3]], processor, SideReader({}), answer=True)
+    assert not caplog.records
+    SampleDataset([silent, *lone, samples[3]], processor, reader, answer=True)
+    ((_, level, told),) = caplog.record_tuples
+    assert level == logging.WARNING and "2 of 4 samples name side media but no video, first " in told
+    assert "samples.jsonl:2; patches do nothing on them" in told
 
 
 def test_bad_conversation_names_its_line(tmp_path: Path) -> None:

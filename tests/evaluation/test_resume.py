@@ -13,8 +13,9 @@ from threading import Event, Thread
 
 import pytest
 
+from pave import files
 from pave.errors import InputError
-from pave.evaluation import collect, responses
+from pave.evaluation import collect
 from pave.evaluation.config import EvalConfig, EvalSettings
 from pave.evaluation.responses import ResponseFile
 from pave.evaluation.result import EvalResult
@@ -68,7 +69,7 @@ def test_killed_at_ten_random_instants(config: EvalConfig, tmp_path: Path) -> No
 
 
 def test_one_process_writes_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responses, "RELEASED_WITHIN_SEC", 0.1)
+    monkeypatch.setattr(files, "RELEASED_WITHIN_SEC", 0.1)
     file, other = (ResponseFile(tmp_path / "responses.jsonl") for _ in range(2))
     with file.writing():
         with pytest.raises(InputError, match="another process is writing to it"), other.writing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,16 @@ def test_reads_what_a_file_would_hold() -> None:
         ({"data": ()}, "data is empty"),
         ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
         ({"patch_lr": 0.0}, "patch_lr is 0.0; it must be above 0"),
-        ({"lora_lr": float("nan")}, "lora_lr is nan; it must be above 0"),
+        ({"lora_lr": math.nan}, "lora_lr is nan; it must be above 0"),
+        ({"patch_lr": math.inf}, "patch_lr is inf; it must be above 0 and finite"),
+        ({"lora_lr": math.inf}, "lora_lr is inf; it must be above 0 and finite"),
+        ({"norm_lr": math.inf}, "norm_lr is inf; it must be above 0 and finite, or null for patch_lr"),
+        ({"norm_lr": math.nan}, "norm_lr is nan; it must be above 0 and finite"),
+        ({"epochs": math.inf}, "epochs is inf; it must be above 0 and finite"),
+        ({"warmup": math.inf}, "warmup is inf; it must be from 0 up to"),
+        ({"warmup": math.nan}, "warmup is nan; it must be from 0 up to"),
+        ({"weight_decay": math.inf}, "weight_decay is inf; it must be 0 or more, and finite"),
+        ({"max_grad_norm": math.nan}, "max_grad_norm is nan; it must be above 0"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0; it must be 0 or more"),
         ({"side_dropout": 1.0}, "side_dropout is 1.0; it must be from 0 up to, not including, 1"),
         ({"decay": 0.0}, "decay is 0.0; it must be above 0"),
@@ -98,6 +108,10 @@ def test_reads_what_a_file_would_hold() -> None:
 def test_bad_values_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make(**fields)
+
+
+def test_infinity_is_no_limit() -> None:
+    assert make(max_grad_norm=math.inf, cache_limit_gb=math.inf).max_grad_norm == math.inf
 
 
 def test_bad_sources_are_refused() -> None:

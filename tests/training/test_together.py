@@ -143,7 +143,7 @@ def test_interrupted_run_resumes_exactly(trained: TrainConfig, tmp_path: Path, m
 
 def test_a_channel_that_no_sample_has_is_refused(tmp_path: Path) -> None:
     config = make_config(tmp_path)
-    with pytest.raises(InputError, match="no sample names a file for channel 'depth'"):
+    with pytest.raises(InputError, match="no sample with a video names a file for channel 'depth'"):
         train(replace(config, data=config.data[:1]))
     assert not config.out.exists()
 

@@ -11,11 +11,16 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 import pave.training.build as module
+from pave import encoders
 from pave.checkpoint import WEIGHTS_FILE, read_preprocessing, read_spec
 from pave.config import LoraSpec, Preprocessing
+from pave.data.side import SideReader
+from pave.data.store import FeatureStore
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.training.build import build_model, with_start
@@ -23,6 +28,7 @@ from pave.training.config import Source, TrainConfig
 from pave.training.run import Run
 from pave.training.train import train
 from pave.training.trainer import PaveTrainer
+from tests.encoders.published import save_imagebind
 from tests.tiny import FAMILIES, LORA, PATCH, PREPROCESSING, base_folder, write_data
 
 
@@ -208,6 +214,25 @@ def test_samples_that_lack_media_are_counted_once(tmp_path: Path, caplog: pytest
     assert len(told) == 1 and "2 of 5 samples lack media and are learnt without them" in told[0]
 
 
+def without_videos(config: TrainConfig, count: int) -> None:
+    file = config.data[0].path / "samples.jsonl"
+    lines = [json.loads(text) for text in file.read_text().splitlines()]
+    for line in lines[:count]:
+        line["video"] = None
+    file.write_text("\n".join(map(json.dumps, lines)))
+
+
+def test_channels_without_a_video_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = make_config(tmp_path)
+    without_videos(config, 4)
+    with caplog.at_level(logging.WARNING, "pave"):
+        train(config)
+    told = [record.getMessage() for record in caplog.records if "no video" in record.getMessage()]
+    assert len(told) == 1 and "4 of 5 samples name side media but no video" in told[0]
+    without_videos(config, 5)
+    refused(replace(config, out=tmp_path / "more"), "no sample with a video names a file for channel 'audio'")
+
+
 def test_seed_decides(tmp_path: Path) -> None:
     config = make_config(tmp_path)
     one, same, other = (
@@ -222,6 +247,90 @@ def refused(config: TrainConfig, message: str) -> None:
         train(config)
     assert "\n" not in str(error.value)
     assert not Run(config).folder.exists()
+
+
+class BlownUp(TrainerCallback):
+    """Sets the learning rates of one step to infinity."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **options: Any
+    ) -> None:
+        if state.global_step + 1 == self.step:
+            for group in options["optimizer"].param_groups:
+                group["lr"] = float("inf")
+
+
+@pytest.mark.parametrize("weights", ["patch", "LoRA"])
+def test_a_run_that_diverges_after_its_last_log_line_writes_no_patch(weights: str, tmp_path: Path) -> None:
+    parts = {"lora": None} if weights == "patch" else {"patch": None, "preprocessing": Preprocessing(4)}
+    config = make_config(tmp_path, steps=5, log_every=3, save_every=2, cache_video_tokens=True, **parts)
+    with pytest.raises(FloatingPointError, match="weights are NaN or infinite at step 5; lower the learning rates"):
+        train(config, callbacks=[BlownUp(5)])
+    assert not config.out.exists()
+    assert sorted(path.name for path in Run(config).folder.iterdir()) == ["checkpoint-2", "checkpoint-4", "run.json"]
+    assert train(config).resumed_from == 4
+
+
+def test_a_run_that_diverges_before_its_first_checkpoint_leaves_nothing(tmp_path: Path) -> None:
+    config = make_config(tmp_path, steps=1)
+    with pytest.raises(FloatingPointError, match="at step 1"):
+        train(config, callbacks=[BlownUp(1)])
+    assert not config.out.exists() and not Run(config).folder.exists()
+
+
+def test_one_process_uses_one_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sizes: list[int] = []
+    loss = PaveTrainer.compute_loss
+
+    def noting(trainer: PaveTrainer, model: Any, inputs: dict[str, Any], *others: Any, **options: Any) -> Any:
+        assert not isinstance(model, torch.nn.DataParallel)
+        sizes.append(len(inputs["input_ids"]))
+        return loss(trainer, model, inputs, *others, **options)
+
+    monkeypatch.setattr(PaveTrainer, "compute_loss", noting)
+    # The arguments of the trainer then believe in two GPUs, though nothing is put on them.
+    monkeypatch.setattr(PartialState, "default_device", property(lambda _: torch.device("cuda")))
+    monkeypatch.setenv("ACCELERATE_TORCH_DEVICE", "cpu")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with caplog.at_level(logging.WARNING, "pave"):
+        train(make_config(tmp_path))
+    assert sizes == [2, 2, 2]
+    told = [record.getMessage() for record in caplog.records if "GPUs" in record.getMessage()]
+    assert len(told) == 1 and "one of 2 GPUs; start it with 'accelerate launch' or 'torchrun'" in told[0]
+
+
+def test_an_encoder_on_a_gpu_is_refused_in_data_loading_processes(tmp_path: Path) -> None:
+    weights = save_imagebind(tmp_path / "imagebind.safetensors")
+    settings = {"type": "imagebind", "weights": str(weights), "heads": 4, "device": "cuda:0"}
+    patch = replace(PATCH, side_dim=encoders.build(settings).width)
+    config = make_config(tmp_path, patch=patch, preprocessing=Preprocessing(4, settings), workers=1)
+    refused(config, "encoder of channel 'audio' runs on cuda:0, which data-loading processes cannot use; set workers")
+
+
+def check_workers(encoder: dict[str, Any], device: str = "cpu", store: Any = None, **fields: Any) -> None:
+    config = TrainConfig("base", Path("out"), (Source(Path("set")),), PREPROCESSING, PATCH, **{"workers": 1, **fields})
+    module._check_workers(config, SideReader({"audio": encoders.build(encoder)}, store), torch.device(device))
+
+
+def test_an_encoder_needs_a_gpu_only_where_it_runs(tmp_path: Path) -> None:
+    weights = str(save_imagebind(tmp_path / "imagebind.safetensors"))
+    heard = {"type": "imagebind", "weights": weights, "heads": 4, "device": "cuda"}
+    with pytest.raises(InputError, match="runs on cuda, .* set workers: 0, .* a store, or the encoder's device: cpu"):
+        check_workers(heard)
+    check_workers(heard, workers=0)
+    check_workers(heard, cache_video_tokens=True)
+    check_workers(heard, store=FeatureStore(tmp_path / "store", "fp32"))
+    check_workers({**heard, "device": "cpu"}, device="cuda")
+    check_workers({"type": "depth", "vision": "none", "grid": [2, 2], "device": "cuda"}, device="cuda")
+    seen = {"type": "views"}
+    with pytest.raises(InputError, match="channel 'audio' is made by the base's tower on cuda, .* set workers: 0"):
+        check_workers(seen, device="cuda")
+    check_workers(seen)
 
 
 def test_bad_input_leaves_nothing(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from transformers import TrainingArguments
 
 from pave.config import LoraSpec
 from pave.errors import InputError
 from pave.training.progress import ProgressCallback
-from pave.training.trainer import PaveTrainer, check_trainable, checkpoints
+from pave.training.trainer import PaveTrainer, check_trainable, checkpoints, trained_weights
 from tests import batches
 from tests.tiny import PATCH, make_model, patched, side_channel
 
@@ -128,6 +129,28 @@ def test_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     for bad in (float("nan"), float("inf")):
         with pytest.raises(FloatingPointError, match="the loss is .* at step 0; lower the learning rates"):
             ProgressCallback().on_log(trainer.args, trainer.state, trainer.control, {"loss": bad})
+
+
+@pytest.mark.parametrize("part", ["patch", "norm", "lora"])
+def test_weights_that_are_no_numbers_are_not_written(part: str, tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path)
+    trainer.write_patch("audio", tmp_path / "sound")
+    with torch.no_grad():
+        trained_weights(trainer.model, ["audio"])[part][-1].view(-1)[-1] = float("inf")
+    with pytest.raises(FloatingPointError, match="weights are NaN or infinite at step 0; lower the learning rates"):
+        trainer.write_patch("audio", tmp_path / "broken")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sound"]
+
+
+def test_one_broken_patch_keeps_the_others_from_being_written(tmp_path: Path) -> None:
+    model = patched("llava_onevision")
+    model.add_patch("other", replace(PATCH, channel="other"))
+    trainer = make_trainer(tmp_path, model=model, names=["audio", "other"])
+    with torch.no_grad():
+        next(model.patches["other"].parameters()).fill_(float("nan"))
+    with pytest.raises(FloatingPointError):
+        trainer.save_model(str(tmp_path / "all"))
+    assert not (tmp_path / "all").exists()
 
 
 def test_checkpoints_are_in_order_and_nothing_else(tmp_path: Path) -> None:

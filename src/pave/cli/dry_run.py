@@ -73,13 +73,13 @@ def _rate(text: str) -> float:
 
 def run(config: TrainConfig, how: Rehearse, as_json: bool) -> None:
     """Run ``pave train --dry-run``."""
-    from accelerate import PartialState
-
+    from pave.processes import processes
     from pave.training.dry_run import dry_run
 
     quieten()
+    state = processes()
     found = dry_run(config, how.tiny, how.flops_per_sec)
-    if not PartialState().is_main_process:
+    if not state.is_main_process:
         return
     if as_json:
         print_json(as_dict(found))

@@ -146,7 +146,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 
 
 def _show(found: Any, printer: Callable[[Any], None], json: bool) -> None:
-    from pave.evaluation.processes import processes
+    from pave.processes import processes
 
     if not processes().is_main_process:
         return

@@ -29,17 +29,16 @@ def main(arguments: list[str]) -> None:
     config = parse(TrainConfig, "pave train", rest)
     if rehearsal is not None:
         return run(config, rehearsal, as_json)
-    from accelerate import PartialState
-
+    from pave.processes import processes
     from pave.training.train import train
 
     quieten()
-    with PartialState().main_process_first():
+    with processes().main_process_first():
         for source in config.data:
             if source.make is not None:
                 make_source(source)
     result = train(config)
-    if not PartialState().is_main_process:
+    if not processes().is_main_process:
         return
     if as_json:
         folders = {"folder": str(result.folder), "patches": [str(folder) for folder in result.patches]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from torch.utils.data import Dataset
@@ -14,6 +15,8 @@ from pave.data.side import SideReader
 from pave.data.stored import StoredMedia
 from pave.errors import InputError
 from pave.types import Sample
+
+logger = logging.getLogger(__name__)
 
 
 class SampleDataset(Dataset[Features]):
@@ -45,12 +48,28 @@ class SampleDataset(Dataset[Features]):
         self.processor = processor
         self.reader = reader
         self.cache = cache
+        self._tell_lone_side()
         with progress_bar("samples") as bar:
             task = bar.add_task("tokenising", total=len(samples), note="")
             self._turns = []
             for sample in samples:
                 self._turns.append(self._tokenised(sample, answer))
                 bar.advance(task)
+
+    def _tell_lone_side(self) -> None:
+        """Say how many samples have channels that nothing reads, since patches act on the tokens of a video."""
+        lone = [
+            sample
+            for sample in self.samples
+            if sample.video is None and any(sample.side.get(channel) for channel in self.reader.channels)
+        ]
+        if lone:
+            logger.warning(
+                "%d of %d samples name side media but no video, first %s; patches do nothing on them",
+                len(lone),
+                len(self.samples),
+                lone[0].source or lone[0].id,
+            )
 
     def _tokenised(self, sample: Sample, answer: bool) -> Turns:
         try:

@@ -9,9 +9,9 @@ from typing import Any
 from pave.errors import InputError
 from pave.evaluation.asking import Asker, replies
 from pave.evaluation.folder import RUN_FILE, ResultFolder, Shard
-from pave.evaluation.processes import processes
 from pave.evaluation.responses import Response, ResponseFile, parse_responses, response_to
 from pave.files import whole_file
+from pave.processes import processes
 from pave.types import Sample
 
 

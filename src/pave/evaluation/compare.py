@@ -15,7 +15,6 @@ from pave.errors import InputError
 from pave.evaluation.config import EvalConfig
 from pave.evaluation.figures import plain
 from pave.evaluation.folder import COMPARISON_FILE, ResultFolder, folder_name
-from pave.evaluation.processes import processes
 from pave.evaluation.questions import read_questions
 from pave.evaluation.responses import Response
 from pave.evaluation.result import EvalResult
@@ -24,6 +23,7 @@ from pave.evaluation.scoring import Scoring, clusters_of, kept, metrics_of
 from pave.evaluation.statistics import paired_interval
 from pave.files import write_whole
 from pave.model import PaveModel
+from pave.processes import processes
 from pave.training.build import DTYPES
 
 BASE, LORA, PATCH = "base", "lora", "patch"

@@ -19,7 +19,6 @@ from pave.evaluation.config import EvalConfig
 from pave.evaluation.figures import figure, plain, span
 from pave.evaluation.folder import PLOT_FILE, PROBE_FILE, ResultFolder, folder_name
 from pave.evaluation.probe_plot import REAL, ProbeRow, write_plot
-from pave.evaluation.processes import processes
 from pave.evaluation.questions import Questions, read_questions
 from pave.evaluation.result import EvalResult
 from pave.evaluation.run import (
@@ -32,6 +31,7 @@ from pave.evaluation.run import (
     settled,
 )
 from pave.evaluation.scoring import Scoring
+from pave.processes import processes
 from pave.types import Sample
 
 logger = logging.getLogger(__name__)

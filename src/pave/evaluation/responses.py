@@ -10,14 +10,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filelock import FileLock, Timeout
-
 from pave.errors import InputError
 from pave.evaluation.metrics import exact_match
+from pave.files import sole_writer
 from pave.types import Sample
-
-RELEASED_WITHIN_SEC = 5.0
-"""How long a file may stay locked before its writer counts as alive; some systems free a killed one's locks late."""
 
 
 @dataclass(frozen=True)
@@ -119,21 +115,14 @@ class ResponseFile:
     @contextmanager
     def writing(self) -> Iterator[list[Response]]:
         """Give the responses that are there; :meth:`append` adds to them inside."""
-        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
-        try:
-            lock.acquire(timeout=RELEASED_WITHIN_SEC)
-        except Timeout:
-            raise InputError(
-                f"{self.path}: another process is writing to it; wait for it, or choose another --out"
-            ) from None
-        try:
-            with self.path.open("a+b") as self._file:
-                yield self._recovered()
-                os.fsync(self._file.fileno())
-        finally:
-            self._file = None
-            Path(lock.lock_file).unlink(missing_ok=True)
-            lock.release()
+        busy = f"{self.path}: another process is writing to it; wait for it, or choose another --out"
+        with sole_writer(self.path, busy):
+            try:
+                with self.path.open("a+b") as self._file:
+                    yield self._recovered()
+                    os.fsync(self._file.fileno())
+            finally:
+                self._file = None
 
     def append(self, response: Response) -> None:
         """Write a response; it outlives this process at once."""

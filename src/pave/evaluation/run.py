@@ -18,13 +18,13 @@ from pave.evaluation.collect import collect
 from pave.evaluation.config import EvalConfig, EvalSettings
 from pave.evaluation.facts import facts_of, inputs_of, reported
 from pave.evaluation.folder import ResultFolder, Shard
-from pave.evaluation.processes import processes
 from pave.evaluation.questions import Questions, read_questions, with_references
 from pave.evaluation.responses import Response, response_to
 from pave.evaluation.result import EvalResult
 from pave.evaluation.scoring import OWN_SETS, Scoring, score, scoring_of
 from pave.model import PaveModel
 from pave.patches.compose import balance
+from pave.processes import processes
 from pave.training.build import DTYPES
 from pave.training.facts import versions
 from pave.types import Sample

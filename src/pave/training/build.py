@@ -20,6 +20,7 @@ from pave.data.jsonl import read_samples
 from pave.data.processor import PaveProcessor
 from pave.data.side import SideReader
 from pave.data.stored import StoredVideos, open_store
+from pave.encoders.pretrained import device_of
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.training.config import Source, TrainConfig
@@ -65,6 +66,7 @@ def build_run(config: TrainConfig, folder: Path) -> Built:
     model = build_model(config)
     reader = _reader(model, config)
     processor = PaveProcessor.from_model(model)
+    _check_workers(config, reader, arguments.device)
     model.to(arguments.device)
     dataset = _dataset(config, model, processor, reader, [sample for samples in sources for sample in samples])
     order = sample_order(
@@ -125,7 +127,8 @@ def build_model(config: TrainConfig) -> PaveModel:
     lora = config.lora
     if config.patches is not None and lora is not None and lora.shared is None:
         lora = replace(lora, shared=Run(config).identity)
-    with torch.random.fork_rng():
+    # Weights are drawn on the CPU; by default a fork would wake every GPU that there is.
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         for name, (patch, preprocessing) in config.parts.items():
             model.add_patch(name, patch, lora, preprocessing)
@@ -159,11 +162,18 @@ def _read(source: Source, config: TrainConfig) -> list[Sample]:
 
 
 def _check_read(config: TrainConfig, samples: Iterable[Sample]) -> None:
-    """Check that every patch has something to learn from."""
-    found = {channel for sample in samples for channel, path in sample.side.items() if path is not None}
+    """Check that every patch has something to learn from; it acts on the tokens of a video."""
+    found = {
+        channel
+        for sample in samples
+        for channel, path in sample.side.items()
+        if path is not None and sample.video is not None
+    }
     for channel in config.channels:
         if channel not in found:
-            raise InputError(f"train: no sample names a file for channel {channel!r}; add a data set that has it")
+            raise InputError(
+                f"train: no sample with a video names a file for channel {channel!r}; add a data set that has it"
+            )
 
 
 def _reader(model: PaveModel, config: TrainConfig) -> SideReader:
@@ -178,6 +188,33 @@ def _reader(model: PaveModel, config: TrainConfig) -> SideReader:
                 f"features of width {width}; write side_dim: {width}"
             )
     return reader
+
+
+def _check_workers(config: TrainConfig, reader: SideReader, device: torch.device) -> None:
+    """Check that no data-loading process would need an accelerator; they are forked from one that uses it."""
+    if config.workers == 0 or config.cache_video_tokens:
+        return
+    for channel, encoder in reader.encoders.items():
+        if reader.store is not None and reader.is_stored(channel):
+            continue
+        if getattr(encoder, "needs_tower", False) and device.type != "cpu":
+            raise InputError(
+                f"train: channel {channel!r} is made by the base's tower on {device}, which data-loading processes "
+                "cannot use; set workers: 0, cache_video_tokens: true or a store"
+            )
+        own = _own_device(encoder)
+        if own.type != "cpu":
+            raise InputError(
+                f"train: the encoder of channel {channel!r} runs on {own}, which data-loading processes cannot use; "
+                "set workers: 0, cache_video_tokens: true, a store, or the encoder's device: cpu"
+            )
+
+
+def _own_device(encoder: Any) -> torch.device:
+    """Return where an encoder's own weights are; without any it uses no accelerator, whatever its settings say."""
+    device = device_of(getattr(getattr(encoder, "config", None), "device", "cpu"))
+    # Counting them comes last: some encoders load them for it.
+    return device if device.type != "cpu" and encoder.num_parameters else torch.device("cpu")
 
 
 def _dataset(
@@ -223,7 +260,7 @@ def count_steps(config: TrainConfig, sizes: list[int]) -> int:
 
 def _arguments(config: TrainConfig, steps: int, folder: Path) -> TrainingArguments:
     try:
-        return TrainingArguments(
+        arguments = TrainingArguments(
             output_dir=str(folder),
             max_steps=steps,
             per_device_train_batch_size=config.batch_size,
@@ -252,6 +289,18 @@ def _arguments(config: TrainConfig, steps: int, folder: Path) -> TrainingArgumen
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"train: precision {config.precision!r} cannot be used here ({reason})") from None
+    _use_one_gpu(arguments)
+    return arguments
+
+
+def _use_one_gpu(arguments: TrainingArguments) -> None:
+    """Keep one process on one GPU; the trainer would let threads share the batch among all that it sees."""
+    if arguments.n_gpu > 1:
+        logger.warning(
+            "one process trains on one of %d GPUs; start it with 'accelerate launch' or 'torchrun' to use them all",
+            arguments.n_gpu,
+        )
+        arguments._n_gpu = 1
 
 
 def _scheduler_settings(config: TrainConfig, steps: int) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -114,6 +115,7 @@ class TrainConfig:
         side_dropout: Chance with which a side channel is left out of a sample.
         augmentation: What else is done to samples.
         workers: Processes that read media while the model trains; or threads that do so before, where all is cached.
+            An encoder on a GPU needs 0 of them, unless what it makes is cached or in a store.
         save_every: Steps between checkpoints.
         log_every: Steps between entries of the loss curve.
 
@@ -171,10 +173,15 @@ class TrainConfig:
                 raise InputError(f"data source {source.path}: no patch reads channel {unread!r}")
         for name in ("batch_size", "gradient_accumulation", "save_every", "log_every"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("patch_lr", "lora_lr", "max_grad_norm", "epochs", "cache_limit_gb"):
+        for name in ("patch_lr", "lora_lr", "epochs"):
+            self._check(name, 0 < getattr(self, name) < math.inf, "above 0 and finite")
+        # Infinity means no limit.
+        for name in ("max_grad_norm", "cache_limit_gb"):
             self._check(name, getattr(self, name) > 0, "above 0")
-        self._check("norm_lr", self.norm_lr is None or self.norm_lr > 0, "above 0, or null for patch_lr")
-        for name in ("weight_decay", "workers", "seed"):
+        norm_lr = self.patch_lr if self.norm_lr is None else self.norm_lr
+        self._check("norm_lr", 0 < norm_lr < math.inf, "above 0 and finite, or null for patch_lr")
+        self._check("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more, and finite")
+        for name in ("workers", "seed"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("warmup", "side_dropout"):
             self._check(name, 0 <= getattr(self, name) < 1, "from 0 up to, not including, 1")

@@ -188,6 +188,8 @@ def shortened(config: TrainConfig) -> TrainConfig:
         gradient_accumulation=min(2, config.gradient_accumulation),
         cache_video_tokens=False,
         store=None,
+        # What the run has beforehand is made here, by the process that may use an accelerator.
+        workers=0 if config.cache_video_tokens or config.store is not None else config.workers,
         save_every=STEPS,
         log_every=1,
     )

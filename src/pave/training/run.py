@@ -6,13 +6,15 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pave.config import STAMPS, read_json, to_dict
 from pave.errors import InputError
-from pave.files import check_vacant, write_whole
+from pave.files import check_vacant, sole_writer, write_whole
 from pave.training.config import TrainConfig
 from pave.training.facts import data_hash
 from pave.training.trainer import checkpoints
@@ -36,8 +38,22 @@ class Run:
     @property
     def folder(self) -> Path:
         """Where it keeps its state until it is done."""
-        out = self.config.out.absolute()
+        # Beside the folder that a link names, which may be on another file system than the link.
+        out = self.config.out.resolve()
         return out.with_name(out.name + ".unfinished")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Inside this, no other training writes to the same ``out``; of several processes, one enters it for all.
+
+        Raises:
+            InputError: If the output folder cannot be written, or another training is writing there.
+        """
+        check_vacant(self.config.out)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        busy = f"{self.config.out}: another training is writing there; wait for it, or choose another 'out'"
+        with sole_writer(self.folder, busy):
+            yield
 
     def check(self, resume: bool) -> Path | None:
         """Check that it may start, and return the checkpoint from which it goes on.
@@ -46,7 +62,8 @@ class Run:
             resume: Whether it may go on from an interrupted run of the same configuration.
 
         Raises:
-            InputError: If its output folder holds something, or what was interrupted there is another run.
+            InputError: If its output folder holds something or cannot be replaced, or what was interrupted there is
+                another run.
         """
         check_vacant(self.config.out)
         if not (self.folder / RUN_FILE).exists():
@@ -79,11 +96,11 @@ class Run:
 
     def end(self) -> None:
         """Let the patches appear at ``out``, all at once, and remove the state."""
-        os.replace(self.result, self.config.out)
+        os.replace(self.result, self.config.out.resolve())
         shutil.rmtree(self.folder)
 
     def abandon(self) -> None:
-        """Remove the state of a run that could not even reach its first checkpoint."""
+        """Remove the state of a run that did not even reach its first checkpoint."""
         if self.folder.exists() and not checkpoints(self.folder):
             shutil.rmtree(self.folder)
 

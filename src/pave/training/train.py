@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from transformers import TrainerCallback
 from pave.card import CONFIGURATION
 from pave.data.side import SideReader
 from pave.errors import InputError
+from pave.processes import processes
 from pave.training.build import build_run, samples_a_step, with_start
 from pave.training.config import TrainConfig
 from pave.training.facts import configuration_of, data_hash, loss_curve, trained_sizes, versions
@@ -54,12 +56,18 @@ def train(
         callbacks: Called by the trainer, as ``transformers.Trainer`` calls them.
 
     Raises:
-        InputError: If anything in the configuration or the data cannot be used, ``out`` is not empty, or an
-            interrupted run of another configuration is in its place.
+        InputError: If anything in the configuration or the data cannot be used, ``out`` is not empty, another training
+            is writing there, or an interrupted run of another configuration is in its place.
+        FloatingPointError: If the loss or a trained weight becomes NaN or infinite.
     """
+    run = Run(with_start(config))
+    with run.writing() if processes().is_main_process else nullcontext():
+        return _train(run, resume, callbacks)
+
+
+def _train(run: Run, resume: Literal["auto", "never"], callbacks: Sequence[TrainerCallback]) -> TrainResult:
     started = time.monotonic()
-    config = with_start(config)
-    run = Run(config)
+    config = run.config
     checkpoint = run.check(resume == "auto")
     built = build_run(config, run.folder)
     trainer = built.trainer
@@ -74,6 +82,10 @@ def train(
         if PartialState().is_main_process:
             run.abandon()
         raise InputError(_own_words(error)) from error
+    except FloatingPointError:
+        if PartialState().is_main_process:
+            run.abandon()
+        raise
     seconds = time.monotonic() - started
     curve = loss_curve(trainer.state.log_history)
     facts = _facts(config, built.reader, built.used, trainer.args.max_steps, curve)

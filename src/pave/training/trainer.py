@@ -20,7 +20,7 @@ from pave.bases.padding import right_padding_unmasked
 from pave.checkpoint import LORA_FOLDER, LORA_WEIGHTS_FILE, WEIGHTS_FILE
 from pave.errors import InputError
 from pave.model import PaveModel
-from pave.sharding import fill, in_shards
+from pave.sharding import fill, gathered, in_shards, whole
 from pave.training.augmentation import hide_video
 
 PATCHES_FOLDER = "patches"
@@ -157,12 +157,26 @@ class PaveTrainer(Trainer):
             name: The patch.
             folder: Where to.
             training: Facts about its making.
+
+        Raises:
+            FloatingPointError: If a trained weight is NaN or infinite; nothing is written then.
         """
+        self._check_finite()
         sharded = any(
             in_shards(weight) for weights in trained_weights(self.model, [name]).values() for weight in weights
         )
         if sharded or self.args.should_save:
             self.model.save_patch(name, folder, training)
+
+    def _check_finite(self) -> None:
+        weights = [weight for part in trained_weights(self.model, self.names).values() for weight in part]
+        with gathered(weights):
+            finite = all(torch.isfinite(whole(weight)).all() for weight in weights)
+        if not finite:
+            raise FloatingPointError(
+                f"trained weights are NaN or infinite at step {self.state.global_step}; "
+                "lower the learning rates, or train in bf16 or fp32"
+            )
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         for name in self.names:
