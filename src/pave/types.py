@@ -116,7 +116,6 @@ class VideoTokens:
         grid: Rows and columns of the S tokens of a step, row-major.
         row: The sample of the batch that the video belongs to.
         kept: What else the base made of the video and takes back untouched, by name.
-        asked: What patches ask with after the projector (T,S,C), if that is not ``tokens``.
         appended: Tokens (A,C) of patches, read after all of the video's; ``None`` without any.
     """
 
@@ -127,7 +126,6 @@ class VideoTokens:
     grid: tuple[int, int]
     row: int
     kept: Mapping[str, Tensor] = field(default_factory=dict)
-    asked: Tensor | None = None
     appended: Tensor | None = None
 
     def queries(self, place: str) -> Tensor:
@@ -137,7 +135,7 @@ class VideoTokens:
             InputError: If the video was encoded without what it asks with.
         """
         if place == "projected":
-            return self.tokens if self.asked is None else self.asked
+            return self.tokens
         if self.vision is None:
             raise InputError(
                 "videos were encoded without the features before the projector, which a patch of query 'vision' asks "
@@ -153,7 +151,6 @@ class VideoTokens:
             vision=None if self.vision is None else self.vision.to(device),
             tail=self.tail.to(device),
             kept={name: value.to(device) for name, value in self.kept.items()},
-            asked=None if self.asked is None else self.asked.to(device),
             appended=None if self.appended is None else self.appended.to(device),
         )
 

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from pave.config import LoraSpec, PatchConfig
 from pave.data.disturbance import Disturbance
 from pave.model import PaveModel
-from pave.training.config import Augmentation
 from pave.training.train import train
 from tests.tiny import LORA, PATCH, SIDE_DIM, base_folder
 from tests.training.test_train import make_config
@@ -30,9 +29,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "tanh": {"patch": replace(PATCH, gate="tanh")},
     "rank_0": {"lora": None},
     "rank_4": {"lora": LoraSpec(r=2)},
-    "hidden_video": {"augmentation": Augmentation(hidden_video=0.5)},
     "side_dropout": {"side_dropout": 0.5},
-    "disturbed": {"augmentation": Augmentation(Disturbance(uneven_sec=0.5, late_sec=0.5, keep=0.6))},
+    "disturbed": {"augmentation": Disturbance(uneven_sec=0.5, late_sec=0.5, keep=0.6)},
 }
 
 

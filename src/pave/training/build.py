@@ -89,7 +89,6 @@ def build_run(config: TrainConfig, folder: Path) -> Built:
         config.lora_lr,
         config.side_dropout,
         config.norm_lr,
-        config.augmentation.hidden_video,
         args=arguments,
         train_dataset=PlannedDataset(dataset, order),
         data_collator=processor.collator("right", reader.channels),
@@ -179,7 +178,7 @@ def _check_read(config: TrainConfig, samples: Iterable[Sample]) -> None:
 def _reader(model: PaveModel, config: TrainConfig) -> SideReader:
     store = None if config.store is None else open_store(config.store, model)
     reader = SideReader.from_model(model, training=True, store=store)
-    reader.disturb(config.augmentation.side, config.seed, training=True)
+    reader.disturb(config.augmentation, config.seed, training=True)
     for patch, _ in config.parts.values():
         width = getattr(reader.encoders[patch.channel], "width", None) if patch is not None else None
         if patch is not None and width is not None and width != patch.side_dim:

@@ -42,29 +42,6 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """What is done to a sample anew at each use: so a patch must use its channel, and stands one that is not exact.
-
-    Args:
-        side: What is done to the steps of side channels.
-        hidden_video: Share of a video's tokens in whose place the language model sees the mean of all of them; patches
-            still ask with the tokens themselves (GeoSR, arXiv 2603.26639, hides tokens for the same end).
-
-    Raises:
-        InputError: On a value out of range.
-    """
-
-    side: Disturbance = field(default_factory=Disturbance)
-    hidden_video: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.hidden_video < 1:
-            raise InputError(
-                f"augmentation: hidden_video is {self.hidden_video}; it must be from 0 up to, not including, 1"
-            )
-
-
-@dataclass(frozen=True)
 class PatchTask:
     """One of several patches that a run trains together.
 
@@ -113,7 +90,8 @@ class TrainConfig:
         store: Folder of a feature store that video tokens and side channels are read from, and what is missing is
             added to; ``None`` to compute them.
         side_dropout: Chance with which a side channel is left out of a sample.
-        augmentation: What else is done to samples.
+        augmentation: What is done to the steps of side channels, anew at each use, so that a patch stands one that is
+            not exact.
         workers: Processes that read media while the model trains; or threads that do so before, where all is cached.
             An encoder on a GPU needs 0 of them, unless what it makes is cached or in a store.
         save_every: Steps between checkpoints.
@@ -151,7 +129,7 @@ class TrainConfig:
     cache_limit_gb: float = 16.0
     store: Path | None = None
     side_dropout: float = 0.0
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Disturbance = field(default_factory=Disturbance)
     workers: int = 4
     save_every: int = 500
     log_every: int = 10

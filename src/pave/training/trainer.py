@@ -21,7 +21,6 @@ from pave.checkpoint import LORA_FOLDER, LORA_WEIGHTS_FILE, WEIGHTS_FILE
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.sharding import fill, gathered, in_shards, whole
-from pave.training.augmentation import hide_video
 
 PATCHES_FOLDER = "patches"
 STAGING_FOLDER = "staging"
@@ -46,7 +45,6 @@ class PaveTrainer(Trainer):
         lora_lr: Peak learning rate of the LoRAs.
         side_dropout: Chance with which a side channel is left out of a sample.
         norm_lr: Peak learning rate of the patches' final norms; by default ``patch_lr``.
-        hidden_video: Share of a video's tokens that the language model does not see.
         options: As in ``transformers.Trainer``.
 
     Raises:
@@ -61,7 +59,6 @@ class PaveTrainer(Trainer):
         lora_lr: float,
         side_dropout: float = 0.0,
         norm_lr: float | None = None,
-        hidden_video: float = 0.0,
         **options: Any,
     ) -> None:
         model.set_trainable(names)
@@ -71,7 +68,6 @@ class PaveTrainer(Trainer):
         self.names = list(names)
         self.rates = {"patch": patch_lr, "norm": patch_lr if norm_lr is None else norm_lr, "lora": lora_lr}
         self.side_dropout = side_dropout
-        self.hidden_video = hidden_video
         self._drawn_step = -1
         self._step_rng = np.random.default_rng()
         self._staging = False
@@ -96,11 +92,9 @@ class PaveTrainer(Trainer):
         return self.optimizer
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *arguments: Any, **options: Any) -> Any:
-        """Return the loss of a batch, of which side channels may be left out, and video tokens hidden."""
+        """Return the loss of a batch, of which side channels may be left out."""
         if self.side_dropout and inputs.get("side"):
             inputs = {**inputs, "side": self._thinned(inputs["side"])}
-        if self.hidden_video:
-            inputs = hide_video(self.model, inputs, self.hidden_video, self._rng())
         with right_padding_unmasked(self.model.language_model):
             return super().compute_loss(model, inputs, *arguments, **options)
 
