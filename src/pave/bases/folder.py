@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from pave.errors import InputError
+from pave.errors import InputError, first_line
 
 
 def read_folder(loader: Any, folder: Path, **options: Any) -> Any:
@@ -26,5 +26,4 @@ def read_folder(loader: Any, folder: Path, **options: Any) -> Any:
     try:
         return loader.from_pretrained(folder, **options)
     except (OSError, ValueError, SafetensorError) as error:
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise InputError(f"{folder}: cannot be read as a base ({first_line})") from None
+        raise InputError(f"{folder}: cannot be read as a base ({first_line(error)})") from None

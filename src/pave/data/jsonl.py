@@ -100,7 +100,7 @@ class _Reader:
         if not isinstance(side, dict):
             raise InputError(f"{source}: field 'side' is {side!r}; it must map channel names to files")
         for channel in side:
-            # A channel of the user's own that nothing reads here is none of a mistake; a misspelt one is.
+            # A channel of the user's own that nothing reads here is no mistake; a misspelt one is.
             if channel not in self.channels and (guess := nearest(channel, self.channels)):
                 known = ", ".join(sorted(self.channels))
                 raise InputError(f"{source}: unknown channel {channel!r} in 'side'; known: {known}{guess}")

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig
 
-from pave.errors import InputError, nearest
+from pave.errors import InputError, first_line, nearest
 
 HASHED_SUFFIXES = (".safetensors", ".bin", ".json")
 
@@ -41,9 +41,8 @@ class Pretrained:
         try:
             return loader.from_pretrained(self.model, revision=self.revision, **options)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            first_line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise InputError(
-                f"{self.encoder}: model {self.model!r} cannot be read ({first_line}); name a hub id or a folder"
+                f"{self.encoder}: model {self.model!r} cannot be read ({first_line(error)}); name a hub id or a folder"
             ) from None
 
     def config(self, known: Collection[str]) -> PretrainedConfig:

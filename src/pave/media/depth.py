@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pave.errors import InputError
+from pave.errors import InputError, first_line
 from pave.media.container import check_file
 
 DEPTH_MODES = ("I;16", "I;16B", "I", "F")
@@ -83,7 +83,6 @@ def _image(path: Path) -> np.ndarray:
         raise InputError(f"{path}: not a whole depth file ({_line(error)}); copy it again") from None
 
 
-def _line(error: BaseException) -> str:
+def _line(error: Exception) -> str:
     # Pillow names the file in its own words; ours stands in front already.
-    text = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-    return "no format that is known" if isinstance(error, UnidentifiedImageError) else text
+    return "no format that is known" if isinstance(error, UnidentifiedImageError) else first_line(error)
