@@ -1,4 +1,4 @@
-"""LoRA on the language model, one for each patch or shared by several; the only module that imports ``peft``."""
+"""LoRA on the language model, one for each patch or shared by several, by way of ``peft``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from pave.config import LoraSpec
 from pave.errors import InputError, nearest
+from pave.lora.layers import PEFT_PREFIX, peft_config, place, unwrap
 from pave.routing import RowLoras
 from pave.sharding import fill, whole
 
@@ -23,9 +24,6 @@ Names: TypeAlias = Iterable[str] | Mapping[str, float]
 
 Weights: TypeAlias = dict[str, float]
 """Weight of each acting LoRA under peft's name for it."""
-
-PEFT_PREFIX = "base_model.model."
-"""What peft's own files put before the names of a model's weights."""
 
 
 class LoraSet:
@@ -71,7 +69,7 @@ class LoraSet:
         self.act([name])
 
     def _add_adapter(self, adapter: str, spec: LoraSpec) -> None:
-        config = _peft_config(spec, self._target_paths(spec))
+        config = peft_config(spec, self._target_paths(spec))
         if self._peft is None and any(isinstance(module, LoraLayer) for module in self.base.modules()):
             raise InputError("lora: the base holds the LoRA of another model already; remove that one, or merge it")
         try:
@@ -81,7 +79,7 @@ class LoraSet:
                 self._peft.add_adapter(adapter, config)
             self._find_layers()
             for layer in self._layers_of(adapter):
-                _place(layer, adapter)
+                place(layer, adapter)
         except BaseException:
             self._drop_adapter(adapter)
             raise
@@ -105,7 +103,7 @@ class LoraSet:
     def _drop_adapter(self, adapter: str) -> None:
         """Take an adapter out, whole or half added; with the last one, the base's own layers are put back."""
         if not self.specs or self._peft is None:
-            _unwrap(self.base)
+            unwrap(self.base)
             self._peft = None
             self._scaled = {}
         else:
@@ -271,7 +269,7 @@ class LoraSet:
         fresh = copy.deepcopy(self.base)
         for layer in (module for module in fresh.modules() if isinstance(module, LoraLayer)):
             layer.merge(adapter_names=[adapter for adapter in wanted if adapter in layer.lora_A])
-        _unwrap(fresh)
+        unwrap(fresh)
         return fresh
 
     def check_mergeable(self) -> None:
@@ -348,43 +346,3 @@ def _adapter(name: str, spec: LoraSpec) -> str:
 
 def _leaf(path: str) -> str:
     return path.rsplit(".", 1)[-1]
-
-
-def _unwrap(base: PreTrainedModel) -> None:
-    """Put a base's own layers in the place of those that peft wrapped around them."""
-    for path, layer in [(path, module) for path, module in base.named_modules() if isinstance(module, LoraLayer)]:
-        base.set_submodule(path, layer.get_base_layer())
-    if hasattr(base, "peft_config"):
-        del base.peft_config
-
-
-def _place(layer: LoraLayer, adapter: str) -> None:
-    """Put a LoRA where its layer computes, if the layer's own weight is offloaded; peft would offload it, too."""
-    hook = getattr(layer.get_base_layer(), "_hf_hook", None)
-    device = getattr(hook, "execution_device", None)
-    if device is None:
-        return
-    offloaded = layer.lora_A[adapter].weight.is_meta
-    for part in (layer.lora_A[adapter], layer.lora_B[adapter]):
-        part.to_empty(device=device) if offloaded else part.to(device)
-    if offloaded:
-        layer.reset_lora_parameters(adapter, init_lora_weights=True)
-
-
-def _peft_config(spec: LoraSpec, targets: Iterable[str]) -> LoraConfig:
-    # Full names, because peft rewrites a pattern for some model types.
-    return LoraConfig(
-        r=spec.r,
-        lora_alpha=spec.alpha,
-        lora_dropout=spec.dropout,
-        target_modules=list(targets),
-        task_type="CAUSAL_LM",
-    )
-
-
-def adapter_config(spec: LoraSpec, state: Mapping[str, Tensor], base_name: str) -> dict[str, Any]:
-    """Return the content of peft's ``adapter_config.json`` for a LoRA with these weights, named as in peft's files."""
-    inside = {key.removeprefix(PEFT_PREFIX).rsplit(".lora_", 1)[0] for key in state}
-    config = _peft_config(spec, inside)
-    config.base_model_name_or_path, config.inference_mode = base_name, True
-    return {key: sorted(value) if isinstance(value, set) else value for key, value in config.to_dict().items()}
