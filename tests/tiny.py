@@ -34,6 +34,7 @@ from transformers import (
 )
 
 from pave.config import LoraSpec, PatchConfig, Preprocessing
+from pave.encoders.base import Encoder
 from pave.model import PaveModel
 from pave.types import SideChannel
 
@@ -85,11 +86,20 @@ LORA = LoraSpec(r=4, alpha=8, dropout=0.1)
 PREPROCESSING = Preprocessing(FRAMES, ENCODER)
 
 
-@dataclass
-class CountingEncoder:
+@dataclass(frozen=True)
+class CountingConfig:
+    type: str = "counting"
+
+
+class CountingEncoder(Encoder[CountingConfig]):
     """Stands for an encoder of sound: a fixed signal for each file, absent for a file whose name holds ``silent``."""
 
-    calls: int = 0
+    config_class = CountingConfig
+    width, tokens = SIDE_DIM, 2
+
+    def __init__(self) -> None:
+        super().__init__(CountingConfig())
+        self.calls = 0
 
     def encode(self, path: Path) -> SideChannel | None:
         self.calls += 1

@@ -122,8 +122,8 @@ def test_other_weights_frames_layout_or_bytes_are_other_items(case: Case) -> Non
 
 
 class TestSide:
-    def reader(self, tmp_path: Path, encoder: object) -> SideReader:
-        return SideReader({"audio": encoder}, FeatureStore(tmp_path / "store", "bf16"))  # type: ignore[dict-item]
+    def reader(self, tmp_path: Path, encoder: CountingEncoder) -> SideReader:
+        return SideReader({"audio": encoder}, FeatureStore(tmp_path / "store", "bf16"))
 
     def test_first_and_later_are_the_same(self, tmp_path: Path) -> None:
         (tmp_path / "a.wav").write_text("a")

@@ -63,12 +63,17 @@ class Family(Facts, ABC):
             "video tokens; set query: projected"
         )
 
-    def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
-        """Return a feature a patch (T,rows,columns,Cq) of frames of one size, each seen for itself."""
-        raise InputError(
-            f"the tower of family {self.config.model_type!r} merges patches itself, so there is no feature a patch; "
-            "use pooled features"
-        )
+    def finest(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+        """Return the finest features (T,rows,columns,Cq) of frames of one size, each seen for itself.
+
+        They are one a patch, unless the tower merges patches itself.
+        """
+        return self.merged(core, output, inputs)
+
+    def merged(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+        """Return features (T,rows,columns,Cq) of frames of one size, pooled as the base pools."""
+        rows, columns = self.shapes(inputs)[0][1]
+        return self.vision(core, output, inputs).unflatten(0, (-1, rows, columns))
 
     def split(
         self, core: nn.Module, output: Any, inputs: Mapping[str, Any], vision: bool, shapes: Sequence[VideoShape]
@@ -123,19 +128,16 @@ class Family(Facts, ABC):
         return {name: value for name, value in made.items() if isinstance(value, Tensor)}
 
     def frame_features(self, core: Any, inputs: Mapping[str, Tensor], pooled: bool) -> Tensor:
-        """Return features (T,rows,columns,Cq) from before the projector, pooled as the base pools if so wanted.
+        """Return features (T,rows,columns,Cq) from before the projector.
 
         Args:
             core: The inner model.
             inputs: The base's inputs, as :meth:`frame_inputs` made them.
-            pooled: Whether the base's own pooling is applied.
+            pooled: Whether the base's own pooling is applied; otherwise they are the finest that the tower gives.
         """
         # A tower counted without weights is given the places of its patches, which it cannot work out.
         output = self._call(core, self.method, inputs, ("position_ids",))
-        if not pooled:
-            return self.patches(core, output, inputs)
-        rows, columns = self.shapes(inputs)[0][1]
-        return self.vision(core, output, inputs).unflatten(0, (-1, rows, columns))
+        return (self.merged if pooled else self.finest)(core, output, inputs)
 
     def tower(self, model: PreTrainedModel, video_processor: BaseVideoProcessor) -> Tower:
         """Return the frozen vision tower of a base, for encoders of frames of their own.

@@ -52,7 +52,7 @@ class FrameFamily(StackedFamily):
     def vision(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         return self.pooled(core, self.hidden(output)).flatten(0, 1)
 
-    def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+    def finest(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         return square(self.hidden(output))
 
     def frame_inputs(self, processor: BaseVideoProcessor, frames: Tensor) -> dict[str, Tensor]:

@@ -26,8 +26,8 @@ class Glm4v(GridFamily):
     def vision(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         return rows_of(output.last_hidden_state)
 
-    def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
-        return super(GridFamily, self).patches(core, output, inputs)
+    def finest(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+        return self.merged(core, output, inputs)
 
     def places(self, input_ids: Tensor, inputs: Mapping[str, Any]) -> Tensor:
         found = super().places(input_ids, inputs)

@@ -39,7 +39,7 @@ class GridFamily(Family):
         """Return the patches of each token (tokens,patches,Cq), in the order of tokens."""
         return rows_of(output.last_hidden_state).unflatten(0, (-1, self.merge**2))
 
-    def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+    def finest(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         rows, columns = self.shapes(inputs)[0][1]
         groups = self.groups(output, inputs).unflatten(1, (self.merge, self.merge)).unflatten(0, (-1, rows, columns))
         return groups.transpose(2, 3).flatten(3, 4).flatten(1, 2)

@@ -32,9 +32,9 @@ class InternVL(UndividedFamily):
         return [Step(1, self.frame_grid)] * len(inputs[self.pixels])
 
     def vision(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
-        return block_means(self.patches(core, output, inputs), round(1 / self.config.downsample_ratio)).flatten(0, 2)
+        return block_means(self.finest(core, output, inputs), round(1 / self.config.downsample_ratio)).flatten(0, 2)
 
-    def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+    def finest(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         layer = self.config.vision_feature_layer
         hidden = output.last_hidden_state if layer == -1 else output.hidden_states[layer]
         return square(hidden[:, 1:] if self.config.vision_feature_select_strategy == "default" else hidden)

@@ -28,7 +28,7 @@ class KimiK25(UndividedFamily):
         size = self.config.vision_config.merge_kernel_size[0]
         return torch.cat([block_means(chunk, size).flatten(0, 2) for chunk in self._chunks(output, inputs)])
 
-    def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+    def finest(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         return torch.cat(self._chunks(output, inputs))
 
     def _chunks(self, output: Any, inputs: Mapping[str, Any]) -> list[Tensor]:

@@ -26,7 +26,7 @@ class MiniCPMV(UndividedFamily):
     def vision(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         return torch.cat([block_means(frame, 2).flatten(0, 2) for frame in self._frames(output, inputs)])
 
-    def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+    def finest(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         return torch.cat(self._frames(output, inputs))
 
     def _frames(self, output: Any, inputs: Mapping[str, Any]) -> list[Tensor]:

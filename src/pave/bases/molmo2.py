@@ -41,5 +41,5 @@ class Molmo2(Family):
         pooled = patches.sum(dim=1) / real.sum(dim=1, keepdim=True).clamp(min=1)
         return pooled[real.any(dim=1)].to(output.last_hidden_state.dtype)
 
-    def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+    def finest(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         return square(output.last_hidden_state)

@@ -51,9 +51,9 @@ class NemotronHOmni(StackedFamily):
         return [(int(steps), (int(height // patch * ratio), int(width // patch * ratio)))] * int(videos)
 
     def vision(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
-        return block_means(self.patches(core, output, inputs), round(1 / self.config.downsample_ratio)).flatten(0, 2)
+        return block_means(self.finest(core, output, inputs), round(1 / self.config.downsample_ratio)).flatten(0, 2)
 
-    def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+    def finest(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         height, width = inputs[self.pixels].shape[-2:]
         patch = self.config.vision_config.patch_size
         rows, columns = height // patch, width // patch

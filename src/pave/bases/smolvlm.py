@@ -42,9 +42,9 @@ class SmolVLM(UndividedFamily):
         return super().batched(name, padded)
 
     def vision(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
-        return block_means(self.patches(core, output, inputs), self.config.scale_factor).flatten(0, 2)
+        return block_means(self.finest(core, output, inputs), self.config.scale_factor).flatten(0, 2)
 
-    def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+    def finest(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         return square(output.last_hidden_state)
 
     def frame_inputs(self, processor: BaseVideoProcessor, frames: Tensor) -> dict[str, Tensor]:

@@ -60,7 +60,8 @@ class BaseTower:
 
         Args:
             frames: RGB, T at least 1, of any size; they are scaled as the base scales its videos.
-            pooled: Whether the base's own pooling is applied; otherwise there is one feature a patch.
+            pooled: Whether the base's own pooling is applied; otherwise they are the finest: one a patch, or as the
+                tower itself merges them.
 
         Raises:
             InputError: In a data loader's process, if the base is on an accelerator, which only one process can use.

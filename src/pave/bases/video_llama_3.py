@@ -41,8 +41,8 @@ class VideoLlama3(GridFamily):
     def vision(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         return rows_of(output.last_hidden_state)
 
-    def patches(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
-        return super(GridFamily, self).patches(core, output, inputs)
+    def finest(self, core: Any, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+        return self.merged(core, output, inputs)
 
     def place_counts(self, shapes: Sequence[VideoShape], layout: str, inputs: Mapping[str, Any]) -> list[int]:
         sizes = super().place_counts(shapes, layout, inputs)

@@ -127,7 +127,7 @@ def side_files(reader: SideReader, video: Path, audio: Path | None, side: dict[s
             raise InputError(
                 f"no patch reads channel {channel!r}; channels here: {listed}{nearest(channel, reader.channels)}"
             )
-    own = {channel for channel in OWN_CHANNELS if not getattr(reader.encoders.get(channel), "only_reads", False)}
+    own = {name for name, encoder in reader.encoders.items() if name in OWN_CHANNELS and not encoder.only_reads}
     return {channel: side.get(channel, video if channel in own else None) for channel in reader.channels}
 
 

@@ -39,7 +39,7 @@ def _with_encoder(content: Content, settings: Mapping[str, dict[str, Any]]) -> C
     chosen = settings[patch.channel]
     encoder = encoders.build(chosen, f"encoder of {patch.channel}")
     # An encoder of the base's tower has no width before it has met the base.
-    width = None if getattr(encoder, "needs_tower", False) else encoder.width
+    width = None if encoder.needs_tower else encoder.width
     if width not in (None, patch.side_dim):
         raise InputError(
             f"encoder of {patch.channel}: {chosen['type']!r} makes features of width {width}, the patch reads "

@@ -173,7 +173,7 @@ def _files(reader: SideReader, channel: str, samples: Sequence[Sample]) -> dict[
     Raises:
         InputError: If a file is timed by its video and stands beside two of them, or the encoder draws at random.
     """
-    if getattr(reader.encoders[channel], "draws", False):
+    if reader.encoders[channel].draws:
         raise InputError(f"the encoder of channel {channel!r} draws anew each time; set cache_video_tokens: false")
     files: dict[Path, Path | None] = {}
     for sample in samples:
@@ -226,10 +226,7 @@ def _signals(
 
 
 def _settings(model: PaveModel, processor: PaveProcessor, reader: SideReader) -> dict[str, str]:
-    encoders = {
-        f"encoder of {channel}": str(getattr(encoder, "config", type(encoder).__name__))
-        for channel, encoder in reader.encoders.items()
-    }
+    encoders = {f"encoder of {channel}": str(encoder.config) for channel, encoder in reader.encoders.items()}
     frames = {"frames": str(processor.frames), "preset": processor.preset}
     return {"base": model.record.name, **frames, "layout": processor.layout, **encoders}
 

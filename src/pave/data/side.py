@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any
 
 from pave import encoders
 from pave.data.disturbance import Disturbance, Disturber
@@ -17,14 +17,10 @@ from pave.errors import InputError
 from pave.model import PaveModel
 from pave.types import Sample, SideChannel
 
+if TYPE_CHECKING:
+    from pave.encoders.base import Encoder
+
 logger = logging.getLogger(__name__)
-
-
-class EncodesFiles(Protocol):
-    """What is asked of an encoder here."""
-
-    def encode(self, path: Path) -> SideChannel | None:
-        """Return a file's side channel; ``None`` if the file has no such signal."""
 
 
 class SideReader:
@@ -35,7 +31,7 @@ class SideReader:
         store: Where side channels are looked for, and kept once they are made.
     """
 
-    def __init__(self, encoders: Mapping[str, EncodesFiles], store: FeatureStore | None = None) -> None:
+    def __init__(self, encoders: Mapping[str, Encoder[Any]], store: FeatureStore | None = None) -> None:
         self.encoders = dict(encoders)
         self.store = store
         self.disturber: Disturber | None = None
@@ -54,7 +50,7 @@ class SideReader:
             InputError: If a patch does not say which encoder it needs, two disagree about one channel, or a patch that
                 aligns by time reads a channel without times.
         """
-        built: dict[str, encoders.Encoder] = {}
+        built: dict[str, Encoder[Any]] = {}
         settings: dict[str, dict[str, object]] = {}
         for name, spec in model.specs.items():
             if spec.patch is None:
@@ -122,11 +118,11 @@ class SideReader:
     def is_stored(self, channel: str) -> bool:
         """Whether a channel can be kept in a store: the same each time, and not merely read."""
         encoder = self.encoders[channel]
-        return not getattr(encoder, "draws", False) and not getattr(encoder, "only_reads", False)
+        return not encoder.draws and not encoder.only_reads
 
     def needs_video(self, channel: str) -> bool:
         """Whether the times of a channel's files are taken from their videos."""
-        return getattr(self.encoders[channel], "needs_video", False)
+        return self.encoders[channel].needs_video
 
     def read(self, sample: Sample) -> dict[str, SideChannel | None]:
         """Return every channel of a sample; ``None`` where its line names no file or the file has no such signal."""
@@ -148,7 +144,7 @@ class SideReader:
         """
         if disturbance == Disturbance():
             return
-        numbered = [name for name, encoder in self.encoders.items() if getattr(encoder, "numbers_steps", False)]
+        numbered = [name for name, encoder in self.encoders.items() if encoder.numbers_steps]
         if numbered:
             raise InputError(f"the encoder of channel {numbered[0]!r} numbers its steps; a disturbance needs seconds")
         self.disturber = Disturber(disturbance, seed, training)
@@ -168,12 +164,12 @@ class SideReader:
 
     def _seen(self, channel: str, signal: SideChannel, sample: Sample, draw: int) -> SideChannel:
         encoder = self.encoders[channel]
-        if getattr(encoder, "thins", False):
+        if encoder.thins:
             signal = encoder.thin(signal, sample.side[channel], sample.video, draw)
         return signal if self.disturber is None else self.disturber(channel, signal, sample, draw)
 
 
-def attach_tower(model: PaveModel, made: Iterable[encoders.Encoder]) -> None:
+def attach_tower(model: PaveModel, made: Iterable[Encoder[Any]]) -> None:
     """Give the tower of a model's base to those encoders that need it."""
     askers = [encoder for encoder in made if encoder.needs_tower]
     if askers:

@@ -8,13 +8,16 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pave.data.processor import PaveProcessor
 from pave.errors import InputError
 from pave.model import PaveModel
+
+if TYPE_CHECKING:
+    from pave.encoders.base import Encoder
 
 HASHED_FILES = 1 << 20
 """Hashes of files that a process remembers, while size and time of change stay the same."""
@@ -42,7 +45,7 @@ def media_hash(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror}); mend the disk or its permissions") from None
 
 
-def about_side(encoder: Any, path: Path, video: Path | None) -> dict[str, Any]:
+def about_side(encoder: Encoder[Any], path: Path, video: Path | None) -> dict[str, Any]:
     """Return what decides the side channel of a file.
 
     Args:
@@ -53,15 +56,15 @@ def about_side(encoder: Any, path: Path, video: Path | None) -> dict[str, Any]:
     Raises:
         InputError: If a file cannot be read.
     """
-    sources = encoder.sources(path) if hasattr(encoder, "sources") else [path]
-    if getattr(encoder, "needs_video", False) and video is not None:
+    sources = encoder.sources(path)
+    if encoder.needs_video and video is not None:
         sources = [*sources, video]
-    tower = getattr(encoder, "attached", None)
+    tower = encoder.attached
     return {
         "kind": "side",
         "media": [media_hash(source) for source in sources],
         "encoder": _settings(encoder),
-        "revision": getattr(encoder, "revision", ""),
+        "revision": encoder.revision,
         "tower": tower.revision if tower is not None else "",
     }
 
@@ -103,11 +106,9 @@ def _file_hash(path: Path, size: int, changed_ns: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _settings(encoder: Any) -> Any:
-    config = getattr(encoder, "config", None)
+def _settings(encoder: Encoder[Any]) -> Any:
     name = f"{type(encoder).__module__}:{type(encoder).__qualname__}"
-    settings = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else {}
-    return json.loads(json.dumps({"type": name, **settings}, default=str))
+    return json.loads(json.dumps({"type": name, **dataclasses.asdict(encoder.config)}, default=str))
 
 
 def _video_path_hash(model: PaveModel) -> str:

@@ -69,7 +69,7 @@ class MediaWindow:
         }
 
     def _side(self, channel: str, path: Path, video: Path | None) -> SideChannel | None:
-        if getattr(self.reader.encoders[channel], "draws", False):
+        if self.reader.encoders[channel].draws:
             return self.reader.encode(channel, path, video)
         key = (channel, path, video if self.reader.needs_video(channel) else None)
         found: tuple[SideChannel | None] | None = self._recall(key)

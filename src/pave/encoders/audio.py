@@ -17,7 +17,7 @@ from transformers import AutoFeatureExtractor
 from pave.config import check_choices
 from pave.encoders.audio_families import FAMILIES, WaveformFamily
 from pave.encoders.base import Encoder, side_channel_of
-from pave.encoders.pretrained import Pretrained, check_device
+from pave.encoders.pretrained import Pretrained, check_device, device_of
 from pave.encoders.windows import Windows
 from pave.errors import InputError
 from pave.types import SideChannel
@@ -103,6 +103,11 @@ class AudioEncoder(Encoder[AudioConfig]):
     def num_parameters(self) -> int:
         """Weights of the part of the model that encodes sound."""
         return sum(weight.numel() for weight in self._family.module.parameters())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return device_of(self.config.device)
 
     @cached_property
     def revision(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pave.config import from_dict
@@ -91,6 +92,11 @@ class Encoder(ABC, Generic[EncoderConfig]):
     def num_parameters(self) -> int:
         """Number of weights, without those of the base's own tower."""
         return 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where its own weights run; the CPU for an encoder without any."""
+        return torch.device("cpu")
 
     def sources(self, path: Path) -> list[Path]:
         """Return the files and folders whose bytes decide what :meth:`encode` makes of ``path``.

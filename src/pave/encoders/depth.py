@@ -23,7 +23,7 @@ from pave.encoders.base import Encoder, side_channel_of
 from pave.encoders.depth_estimate import DepthEstimator
 from pave.encoders.depth_positions import fourier_features, fourier_width, patch_positions
 from pave.encoders.depth_vision import PictureModel
-from pave.encoders.pretrained import Pretrained, check_device
+from pave.encoders.pretrained import Pretrained, check_device, device_of
 from pave.encoders.tower import NOMINAL_SIDE, Tower, flops_a_frame
 from pave.errors import InputError
 from pave.media.cameras import Intrinsics
@@ -143,6 +143,11 @@ class DepthEncoder(Encoder[DepthConfig]):
     def num_parameters(self) -> int:
         models = (self._pictures, self._estimator)
         return sum(model.num_parameters for model in models if model is not None)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its models run."""
+        return device_of(self.config.device) if self._pictures or self._estimator else torch.device("cpu")
 
     @property
     def revision(self) -> str:

@@ -19,7 +19,7 @@ from pave.config import check_choices
 from pave.encoders.base import Encoder, side_channel_of
 from pave.encoders.clip_model import ClipModel
 from pave.encoders.frame_steps import batches_of_frames, every_frame, steps_at
-from pave.encoders.pretrained import Pretrained, check_device
+from pave.encoders.pretrained import Pretrained, check_device, device_of
 from pave.encoders.tower import averaged, flops_a_frame
 from pave.errors import InputError
 from pave.types import SideChannel
@@ -112,6 +112,11 @@ class FramesEncoder(Encoder[FramesConfig]):
     def num_parameters(self) -> int:
         """Weights of the part of the video model that is used; those of the base's tower are the base's."""
         return 0 if self._clips is None else sum(weight.numel() for weight in self._clips.module.parameters())
+
+    @property
+    def device(self) -> torch.device:
+        """Where a video model runs; the tower runs where the base does."""
+        return torch.device("cpu") if self._clips is None else device_of(self.config.device)
 
     def flops(self, duration_sec: float) -> int:
         """Return the floating-point operations for ``duration_sec`` of video.

@@ -91,6 +91,11 @@ class PublishedEncoder(Encoder[Config]):
         """Number of weights that are used."""
         return sum(weight.numel() for weight in self.outline.parameters())
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return device_of(self.config.device)
+
     @cached_property
     def module(self) -> nn.Module:
         """The network, frozen, on its device; its licence is told the first time."""
@@ -98,13 +103,12 @@ class PublishedEncoder(Encoder[Config]):
             _told.add(self.config.type)
             logger.warning("%s: weights of %s, %s", self.config.type, self.config.weights, self.weights_licence)
         network = self._load().requires_grad_(False).eval()
-        return network.to(device_of(self.config.device), getattr(torch, self.config.dtype))
+        return network.to(self.device, getattr(torch, self.config.dtype))
 
     @torch.no_grad()
     def run(self, use: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """Return on the CPU what a use of the network, ``use(module, *inputs)``, gives for inputs on the CPU."""
-        device = next(self.module.parameters()).device
-        return use(self.module, *(given.to(device) for given in inputs)).cpu()
+        return use(self.module, *(given.to(self.device) for given in inputs)).cpu()
 
 
 def fill(outline: nn.Module, checkpoint: Checkpoint, names: Iterable[str] | None = None) -> nn.Module:

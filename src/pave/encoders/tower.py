@@ -43,7 +43,8 @@ class Tower(Protocol):
 
         Args:
             frames: RGB uint8 (T,3,H,W), T at least 1, of any size; they are scaled as the base scales its videos.
-            pooled: Whether the base's own pooling is applied; otherwise there is one feature a patch.
+            pooled: Whether the base's own pooling is applied; otherwise they are the finest: one a patch, or as the
+                tower itself merges them.
         """
         ...
 

@@ -156,7 +156,7 @@ def variants_of(asker: Asker, samples: Sequence[Sample], seed: int) -> tuple[lis
             found.append(Variant(name, AlteredMedia(media, donors=donors), able))
         else:
             left_out[name] = "there is no such clip"
-    numbered = [name for name, encoder in asker.reader.encoders.items() if getattr(encoder, "numbers_steps", False)]
+    numbered = [name for name, encoder in asker.reader.encoders.items() if encoder.numbers_steps]
     for seconds in SHIFTS_SEC:
         name = f"shifted by {seconds:+d} s"
         if numbered:

@@ -20,7 +20,6 @@ from pave.data.jsonl import read_samples
 from pave.data.processor import PaveProcessor
 from pave.data.side import SideReader
 from pave.data.stored import StoredVideos, open_store
-from pave.encoders.pretrained import device_of
 from pave.errors import InputError
 from pave.model import PaveModel
 from pave.training.config import Source, TrainConfig
@@ -180,8 +179,10 @@ def _reader(model: PaveModel, config: TrainConfig) -> SideReader:
     reader = SideReader.from_model(model, training=True, store=store)
     reader.disturb(config.augmentation, config.seed, training=True)
     for patch, _ in config.parts.values():
-        width = getattr(reader.encoders[patch.channel], "width", None) if patch is not None else None
-        if patch is not None and width is not None and width != patch.side_dim:
+        if patch is None:
+            continue
+        width = reader.encoders[patch.channel].width
+        if width not in (None, patch.side_dim):
             raise InputError(
                 f"train: patch.side_dim is {patch.side_dim}, but the encoder of channel {patch.channel!r} makes "
                 f"features of width {width}; write side_dim: {width}"
@@ -196,24 +197,16 @@ def _check_workers(config: TrainConfig, reader: SideReader, device: torch.device
     for channel, encoder in reader.encoders.items():
         if reader.store is not None and reader.is_stored(channel):
             continue
-        if getattr(encoder, "needs_tower", False) and device.type != "cpu":
+        if encoder.needs_tower and device.type != "cpu":
             raise InputError(
                 f"train: channel {channel!r} is made by the base's tower on {device}, which data-loading processes "
                 "cannot use; set workers: 0, cache_video_tokens: true or a store"
             )
-        own = _own_device(encoder)
-        if own.type != "cpu":
+        if encoder.device.type != "cpu":
             raise InputError(
-                f"train: the encoder of channel {channel!r} runs on {own}, which data-loading processes cannot use; "
-                "set workers: 0, cache_video_tokens: true, a store, or the encoder's device: cpu"
+                f"train: the encoder of channel {channel!r} runs on {encoder.device}, which data-loading processes "
+                "cannot use; set workers: 0, cache_video_tokens: true, a store, or the encoder's device: cpu"
             )
-
-
-def _own_device(encoder: Any) -> torch.device:
-    """Return where an encoder's own weights are; without any it uses no accelerator, whatever its settings say."""
-    device = device_of(getattr(getattr(encoder, "config", None), "device", "cpu"))
-    # Counting them comes last: some encoders load them for it.
-    return device if device.type != "cpu" and encoder.num_parameters else torch.device("cpu")
 
 
 def _dataset(

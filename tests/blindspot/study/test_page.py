@@ -186,6 +186,9 @@ def test_what_was_taken_out_is_still_told(plans: Path, tmp_path: Path) -> None:
     (removed / "hear-idea=bad-0.json").unlink()
     with pytest.raises(InputError, match="ideas.yaml: .*hear-idea=bad-0.json is missing"):
         write_page(plans, tmp_path / "study.md")
+    write_whole(removed / "ideas.yaml", f"{entry}[]}}\n")
+    with pytest.raises(InputError, match="ideas.yaml: 'Bad' names no 'results'; give at least one result file"):
+        write_page(plans, tmp_path / "study.md")
 
 
 def test_plots_are_drawn(whole: tuple[str, Path]) -> None:

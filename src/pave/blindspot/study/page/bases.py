@@ -17,8 +17,8 @@ def section(study: Study) -> Iterator[str]:
     yield "## Does it hold on other bases?"
     yield (
         "The same configurations on tiny bases of other families, whose towers, steps and positions differ; nothing "
-        "but the base is changed. Only VideoLLaMA3's tower, which merges patches itself, gives `views` and `blink` "
-        "its 2 x 2 merged features of a frame in place of means over patches."
+        "but the base is changed. Only `views` on VideoLLaMA3, whose tower merges patches itself, reads the 2 x 2 "
+        "features of a frame that there are, in place of 4 x 4."
     )
     lines = []
     for base in study.values("base"):

@@ -70,6 +70,8 @@ def section(study: Study, ideas: Sequence[tuple[Idea, Row]]) -> Iterator[str]:
 
 
 def _row(idea: Idea, folder: Path) -> Row:
+    if not idea.results:
+        raise InputError(f"{folder / IDEAS_FILE}: {idea.idea!r} names no 'results'; give at least one result file")
     paths = [folder / f"{name}.json" for name in idea.results]
     for path in paths:
         if not path.is_file():
