@@ -10,7 +10,8 @@ from pave.blindspot.study.page.markdown import NONE, NOT_RUN, percent, pointer, 
 from pave.blindspot.study.page.times import TOGETHER
 from pave.blindspot.study.page.verdicts import compared
 from pave.blindspot.study.rows import Row, Score, Study
-from pave.config import LoraSpec, PatchConfig
+from pave.config import LoraSpec, PatchConfig, from_dict
+from pave.encoders import registry
 from pave.training.config import TrainConfig
 
 DEFAULT = "default"
@@ -25,7 +26,7 @@ PLACES = {
     "gate": "patch.gate",
     "side_dropout": "side_dropout",
     "augmentation": "augmentation",
-    "rate": "preprocessing.encoder",
+    "rate": "preprocessing.encoder.hop_sec",
     "lora_r": "lora.r",
 }
 """Where the fields that are varied stand in a training's configuration."""
@@ -186,5 +187,7 @@ def _value(row: Row, place: str) -> Any:
     """Return what stands at a place of a row's configuration, ``none`` for a group of fields that change nothing."""
     value: Any = row.runs[0].train
     for name in place.split("."):
+        if isinstance(value, dict):
+            value = from_dict(registry.get(value["type"]).config_class, value)
         value = getattr(value, name)
     return "none" if is_dataclass(value) and value == type(value)() else value
