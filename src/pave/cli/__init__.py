@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import multiprocessing
 import os
 import sys
 import traceback
@@ -28,6 +29,10 @@ COMMANDS = {
     "study": "execute a plan of trainings and evaluations, and print what they gave",
     "blindspot": "make sets of the embedded world, train its tiny bases",
 }
+
+if multiprocessing.current_process().name != "MainProcess":
+    # A process that a command started imports what it is given before it runs a line or knows its parent.
+    quieten_logging()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

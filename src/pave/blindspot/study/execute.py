@@ -160,7 +160,8 @@ def _write_to(places: Places, run: Run) -> None:
         os.dup2(file.fileno(), stream.fileno())
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    logging.getLogger("pave").setLevel(logging.INFO)
 
 
 class _Teller:
