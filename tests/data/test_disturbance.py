@@ -75,6 +75,60 @@ def test_wrong_times_and_moved_values() -> None:
     assert torch.allclose(told_sec(moved), (signal.times_sec - 10) % 100)
 
 
+def cameras(count: int = 3, moments: int = 10) -> SideChannel:
+    """A signal of several cameras at each moment; its values tell the camera and the moment."""
+    moment = torch.arange(moments).repeat_interleave(count)
+    camera = torch.arange(count).repeat(moments)
+    return SideChannel(torch.stack([camera, moment], dim=1).float()[:, None], moment + 0.5)
+
+
+def test_steps_of_one_moment_stay_together() -> None:
+    signal = cameras()
+    halved = apply(signal, every=2)
+    assert halved.steps == 15 and halved.times_sec.unique().tolist() == [0.5, 2.5, 4.5, 6.5, 8.5]
+    for found in (halved, apply(signal, uneven_sec=0.7), apply(signal, shift_sec=3.0), apply(signal, late_sec=2.0)):
+        camera, moment = found.values[:, 0].T.reshape(2, -1, 3)
+        assert (camera == torch.arange(3.0)).all() and (moment == moment[:, :1]).all()
+    moved = apply(signal, shift_sec=3.0)
+    assert torch.equal(moved.times_sec, signal.times_sec)
+    assert moved.values[::3, 0, 1].tolist() == [7, 8, 9, 0, 1, 2, 3, 4, 5, 6]
+    uneven = apply(signal, uneven_sec=0.7)
+    assert torch.allclose(uneven.values[:, 0, 1] + 0.5, uneven.times_sec.float()) and uneven.steps == signal.steps
+
+
+def test_a_moment_that_a_camera_misses_takes_what_there_is() -> None:
+    whole = cameras(2, 4)
+    kept = torch.tensor([0, 1, 2, 4, 5, 6, 7])
+    signal = SideChannel(whole.values[kept], whole.times_sec[kept])
+    found = apply(signal, shift_sec=1.0).values[:, 0]
+    assert found.tolist() == [[0, 3], [1, 3], [0, 0], [0, 1], [0, 1], [0, 2], [1, 2]]
+
+
+@given(st.lists(st.integers(0, 200), max_size=30, unique=True), st.integers(-60, 60), st.integers(0, 3))
+def test_the_nearest_moment_is_taken(ticks: list[int], shift: int, seed: int) -> None:
+    """Against every pair of steps, for signals of one step a moment."""
+    times_sec = np.sort(np.array(ticks, dtype=np.float64)) * 0.37
+    signal = SideChannel(torch.arange(len(ticks)).float()[:, None], torch.from_numpy(times_sec))
+    uneven = apply(signal, seed, uneven_sec=1.3)
+    if len(ticks):
+        off_sec = np.random.default_rng(seed).normal(0, 1.3, len(ticks))
+        gaps = np.abs((times_sec + off_sec)[:, None] - times_sec[None])
+        assert uneven.values[:, 0, 0].tolist() == np.sort(gaps.argmin(axis=1)).tolist()
+    moved = apply(signal, shift_sec=shift * 0.21).values[:, 0, 0].long().numpy()
+    if len(ticks) > 1:
+        since_sec = times_sec - times_sec[0]
+        length_sec = since_sec[-1] * len(ticks) / (len(ticks) - 1)
+        by_sec = shift * 0.21 if abs(shift * 0.21) < length_sec else np.copysign(length_sec / 2, shift)
+        gaps = np.abs((since_sec - by_sec)[:, None] - since_sec[None]) % length_sec
+        gaps = np.minimum(gaps, length_sec - gaps)
+        assert np.allclose(gaps[np.arange(len(ticks)), moved], gaps.min(axis=1), atol=1e-5)
+
+
+def test_long_recordings_need_no_square_of_their_steps() -> None:
+    signal = ramp(200_000, 0.25)
+    assert apply(signal, uneven_sec=0.3, shift_sec=100.0).steps == 200_000
+
+
 SAMPLE = Sample("q0", None, [], {"audio": Path("a")})
 
 

@@ -67,18 +67,24 @@ def test_features_are_timed_by_the_video_of_their_sample(tmp_path: Path) -> None
     np.testing.assert_allclose(signal.times_sec, np.array([0, 4, 8, 12]) / 6, atol=1e-3)
 
 
-def test_one_cached_file_cannot_be_timed_by_two_videos(tmp_path: Path) -> None:
-    films = [write_video(tmp_path / name, seed=seed) for seed, name in enumerate(("a.mp4", "b.mp4"))]
+def test_a_cached_file_is_timed_by_each_of_its_videos(tmp_path: Path) -> None:
+    """In one filling and in two; steps that are numbered are kept once."""
+    films = [write_video(tmp_path / name, rate=rate) for rate, name in ((6, "a.mp4"), (3, "b.mp4"))]
     torch.save(torch.zeros(4, 5, SIDE_DIM), tmp_path / "a.pt")
     samples = [sample(film, tmp_path / "a.pt") for film in films]
-    for settings, refused in (({}, True), ({"times": "index"}, False)):
+    for settings, kept, parts in (
+        ({}, 2, [samples]),
+        ({}, 2, [[one] for one in samples]),
+        ({"times": "index"}, 1, [samples]),
+    ):
         model = model_with("index", recipe="languagebind", **settings)
-        arguments = (model, PaveProcessor.from_model(model), SideReader.from_model(model), samples, 2, 1.0)
-        if refused:
-            with pytest.raises(InputError, match=r"b\.mp4: .*a\.pt is timed by its video, but stands beside"):
-                fill_cache(MediaCache(), *arguments)
-        else:
-            fill_cache(MediaCache(), *arguments)
+        reader, cache = SideReader.from_model(model), MediaCache()
+        for part in parts:
+            fill_cache(cache, model, PaveProcessor.from_model(model), reader, part, 2, 1.0)
+        assert len(cache.side) == kept
+        for one in samples:
+            cached, true = cache.side_of(one, ["views"])["views"], reader.read(one)["views"]
+            assert cached is not None and true is not None and torch.equal(cached.times_sec, true.times_sec)
 
 
 def test_what_is_another_each_time_is_not_cached(tmp_path: Path) -> None:

@@ -102,8 +102,7 @@ def _attention(sample: Sample, model: PaveModel, cache: MediaCache) -> tuple[Any
     """Return how much each frame read from each side step (T,K), and the times of the side steps (K,)."""
     assert sample.video is not None
     for patch in model.patches.values():
-        path = sample.side.get(patch.config.channel)
-        side = None if path is None else cache.side[patch.config.channel, path]
+        side = cache.side_of(sample, [patch.config.channel])[patch.config.channel]
         if side is None or not isinstance(patch, ResidualPatch):
             continue
         _, video = cache.videos[sample.video]

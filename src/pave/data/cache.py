@@ -28,6 +28,8 @@ GIGABYTE = 10**9
 
 File = TypeVar("File")
 
+SideKey = tuple[str, Path, Path | None]
+
 
 @dataclass
 class MediaCache:
@@ -35,12 +37,15 @@ class MediaCache:
 
     Args:
         videos: Video file to the video without its pixels, and its video tokens.
-        side: Channel and file to the side channel, ``None`` where the file has no such signal.
+        side: Channel, file, and the video that times it if one does, to the side channel; ``None`` where the file has
+            no such signal.
+        timed_by_video: Channels whose files are timed by their videos.
         made_with: What decided its content: base, frames, preset, layout, and the encoder of each channel.
     """
 
     videos: dict[Path, EncodedVideo] = field(default_factory=dict)
-    side: dict[tuple[str, Path], SideChannel | None] = field(default_factory=dict)
+    side: dict[SideKey, SideChannel | None] = field(default_factory=dict)
+    timed_by_video: set[str] = field(default_factory=set)
     made_with: dict[str, str] = field(default_factory=dict)
 
     def claim(self, settings: Mapping[str, str]) -> None:
@@ -62,9 +67,14 @@ class MediaCache:
     def side_of(self, sample: Sample, channels: Iterable[str]) -> dict[str, SideChannel | None]:
         """Return the side channels of a sample."""
         return {
-            channel: None if (path := sample.side.get(channel)) is None else self.side[channel, path]
+            channel: None if (key := self.side_key(channel, sample)) is None else self.side[key]
             for channel in channels
         }
+
+    def side_key(self, channel: str, sample: Sample) -> SideKey | None:
+        """Return what a sample's side channel is kept by; ``None`` if its line names no file."""
+        path = sample.side.get(channel)
+        return None if path is None else (channel, path, sample.video if channel in self.timed_by_video else None)
 
 
 def fill_cache(
@@ -105,10 +115,12 @@ def fill_cache(
     for path, encoded in _encoded(model, processor, paths, batch_size, videos, threads):
         cache.videos[path] = encoded
         budget.add(video_bytes(encoded[1]))
+    cache.timed_by_video |= set(filter(reader.needs_video, reader.channels))
     for channel in reader.channels:
-        files = _files(reader, channel, samples)
-        missing = {path: video for path, video in files.items() if (channel, path) not in cache.side}
-        _fill_side(cache, reader, channel, missing, budget, threads)
+        if reader.encoders[channel].draws:
+            raise InputError(f"the encoder of channel {channel!r} draws anew each time; set cache_video_tokens: false")
+        keys = _distinct(cache.side_key(channel, sample) for sample in samples)
+        _fill_side(cache, reader, channel, [key for key in keys if key not in cache.side], budget, threads)
 
 
 def fill_store(
@@ -167,60 +179,34 @@ def _encoded(
         yield from ((path, encoded) for path, encoded in found.items() if encoded is not None)
 
 
-def _files(reader: SideReader, channel: str, samples: Sequence[Sample]) -> dict[Path, Path | None]:
-    """Return each file of a channel, with its video.
-
-    Raises:
-        InputError: If a file is timed by its video and stands beside two of them, or the encoder draws at random.
-    """
-    if reader.encoders[channel].draws:
-        raise InputError(f"the encoder of channel {channel!r} draws anew each time; set cache_video_tokens: false")
-    files: dict[Path, Path | None] = {}
-    for sample in samples:
-        path = sample.side.get(channel)
-        if path is None:
-            continue
-        video = files.setdefault(path, sample.video)
-        if video != sample.video and reader.needs_video(channel):
-            raise InputError(
-                f"{sample.source or sample.id}: {path} is timed by its video, but stands beside {video} and "
-                f"{sample.video}; give each video a file of its own"
-            )
-    return files
-
-
 def _fill_side(
     cache: MediaCache,
     reader: SideReader,
     channel: str,
-    files: Mapping[Path, Path | None],
+    keys: Sequence[SideKey],
     budget: _Budget,
     threads: int,
 ) -> None:
-    paths = list(files)
-    budget.start(len(paths), f"side channels of {channel}")
+    budget.start(len(keys), f"side channels of {channel}")
     silent = 0
-    signals = _signals(reader, channel, files, threads)
-    for (path,) in _batches(paths, 1, f"encoding {channel}", "files"):
+    signals = _signals(reader, keys, threads)
+    for (key,) in _batches(keys, 1, f"encoding {channel}", "files"):
         signal = next(signals)
-        cache.side[channel, path] = signal
+        cache.side[key] = signal
         silent += signal is None
         budget.add(signal_bytes(signal))
     if silent:
-        logger.warning("%d of %d files hold no %s", silent, len(paths), channel)
+        logger.warning("%d of %d files hold no %s", silent, len(keys), channel)
 
 
-def _signals(
-    reader: SideReader, channel: str, files: Mapping[Path, Path | None], threads: int
-) -> Iterator[SideChannel | None]:
+def _signals(reader: SideReader, keys: Sequence[SideKey], threads: int) -> Iterator[SideChannel | None]:
     """Yield the side channel of each file."""
     # A store takes one item after the other; an encoder may load its weights with the first file.
-    alone = len(files) if reader.store is not None else 1
-    rest = list(files.items())[alone:]
-    for path, video in list(files.items())[:alone]:
-        yield reader.encode(channel, path, video)
-    with closing(in_order(lambda file: reader.make(channel, *file), rest, threads)) as made:
-        for (path, _), signal in zip(rest, made, strict=True):
+    alone = len(keys) if reader.store is not None else 1
+    for key in keys[:alone]:
+        yield reader.encode(*key)
+    with closing(in_order(lambda key: reader.make(*key), keys[alone:], threads)) as made:
+        for (channel, path, _), signal in zip(keys[alone:], made, strict=True):
             reader.note(channel, path, signal)
             yield signal
 
@@ -266,8 +252,8 @@ def _batches(files: Sequence[File], size: int, description: str, unit: str) -> I
             bar.advance(task, len(batch))
 
 
-def _distinct(paths: Iterable[Path | None]) -> list[Path]:
-    return list(dict.fromkeys(path for path in paths if path is not None))
+def _distinct(files: Iterable[File | None]) -> list[File]:
+    return list(dict.fromkeys(file for file in files if file is not None))
 
 
 def _bytes(tensor: torch.Tensor | None) -> int:

@@ -21,11 +21,12 @@ class Disturbance:
     """What is done to the steps of a side channel, in this order.
 
     After the first four, the steps that are left are at their true times; after the last two, times and values no
-    longer belong together.
+    longer belong together. Steps of one moment, such as those of several cameras, stay together in all but ``keep``
+    and ``jitter_sec``.
 
     Args:
-        every: Keep one step of so many: the channel at a fraction of its rate.
-        uneven_sec: Take each step so many seconds off its moment (standard deviation), and time it truly.
+        every: Keep one moment of so many: the channel at a fraction of its rate.
+        uneven_sec: Take each moment's steps so many seconds off it (standard deviation), and time them truly.
         keep: Share of the steps that is kept, chosen at random.
         late_sec: Seconds that are missing at the beginning; if below 0, at the end. In training a draw up to that,
             either way.
@@ -82,9 +83,12 @@ class Disturbance:
 
     def apply(self, signal: SideChannel, rng: np.random.Generator) -> SideChannel:
         """Return a signal with this done to it."""
-        signal = _picked(signal, np.arange((self.every - 1) // 2, signal.steps, self.every))
+        moments = _Moments.of(signal)
+        signal = _picked(signal, moments.steps_of(np.arange((self.every - 1) // 2, len(moments), self.every)))
         if self.uneven_sec and signal.steps:
-            signal = _picked(signal, _near(signal, rng.normal(0, self.uneven_sec, signal.steps)))
+            moments = _Moments.of(signal)
+            wanted_sec = moments.times_sec + rng.normal(0, self.uneven_sec, len(moments))
+            signal = _picked(signal, moments.steps_of(np.sort(_nearest(moments.times_sec, wanted_sec))))
         if self.keep < 1 and signal.steps:
             kept = rng.choice(signal.steps, max(1, round(self.keep * signal.steps)), replace=False)
             signal = _picked(signal, np.sort(kept))
@@ -126,20 +130,58 @@ class Disturber:
 def shifted(signal: SideChannel, by_sec: float) -> SideChannel:
     """Return a signal moved by some seconds: later if above 0, and the end comes round to the beginning.
 
-    The steps keep their times and exchange their values, so that number, range and statistics stay. A signal that is
-    no longer than the shift is moved by half its length instead, as far as it can be.
+    The steps keep their times and exchange their values, so that number and range stay; those of one moment take the
+    values of one other, each of the step at its own place there. A signal that is no longer than the shift is moved
+    by half its length instead, as far as it can be.
     """
-    if signal.steps < 2:
+    moments = _Moments.of(signal)
+    if len(moments) < 2:
         return signal
-    times_sec = signal.times_sec.numpy()
-    length_sec = float(times_sec[-1] - times_sec[0]) * signal.steps / (signal.steps - 1)
-    if length_sec <= 0:
-        return signal
+    since_sec = moments.times_sec - moments.times_sec[0]
+    length_sec = float(since_sec[-1]) * len(moments) / (len(moments) - 1)
     moved_sec = by_sec if abs(by_sec) < length_sec else math.copysign(length_sec / 2, by_sec)
-    sources_sec = np.mod(times_sec - times_sec[0] - moved_sec + TIE_SEC, length_sec)
-    gaps_sec = np.abs(sources_sec[:, None] - (times_sec - times_sec[0])[None, :])
-    nearest = np.minimum(gaps_sec, length_sec - gaps_sec).argmin(axis=1)
-    return replace(signal, values=signal.values[torch.from_numpy(nearest)])
+    sources_sec = np.mod(since_sec - moved_sec + TIE_SEC, length_sec)
+    sources = _nearest(np.append(since_sec, length_sec), sources_sec) % len(moments)
+    source = sources[moments.moment]
+    # Where a camera does not run, a moment has fewer steps than another.
+    places = np.minimum(moments.place, moments.counts[source] - 1)
+    return replace(signal, values=signal.values[torch.from_numpy(moments.firsts[source] + places)])
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Which steps of a signal are of one moment.
+
+    Args:
+        times_sec: The moments, sorted.
+        firsts: First step of each.
+        counts: Steps of each.
+        moment: Moment of each step.
+    """
+
+    times_sec: np.ndarray
+    firsts: np.ndarray
+    counts: np.ndarray
+    moment: np.ndarray
+
+    @classmethod
+    def of(cls, signal: SideChannel) -> _Moments:
+        times_sec, moment, counts = np.unique(signal.times_sec.numpy(), return_inverse=True, return_counts=True)
+        return cls(times_sec, np.cumsum(counts) - counts, counts, moment)
+
+    def __len__(self) -> int:
+        return len(self.times_sec)
+
+    @property
+    def place(self) -> np.ndarray:
+        """Place of each step among those of its moment."""
+        return np.arange(len(self.moment)) - self.firsts[self.moment]
+
+    def steps_of(self, moments: np.ndarray) -> np.ndarray:
+        """Return the steps of some moments, one moment after the other."""
+        counts = self.counts[moments]
+        starts = np.cumsum(counts) - counts
+        return np.repeat(self.firsts[moments] - starts, counts) + np.arange(counts.sum())
 
 
 def _picked(signal: SideChannel, steps: np.ndarray) -> SideChannel:
@@ -148,10 +190,11 @@ def _picked(signal: SideChannel, steps: np.ndarray) -> SideChannel:
     return replace(signal, values=signal.values[index], times_sec=signal.times_sec[index])
 
 
-def _near(signal: SideChannel, off_sec: np.ndarray) -> np.ndarray:
-    """Return the step nearest to each step's moment plus so many seconds, in order."""
-    times_sec = signal.times_sec.numpy()
-    return np.sort(np.abs((times_sec + off_sec)[:, None] - times_sec[None, :]).argmin(axis=1))
+def _nearest(moments_sec: np.ndarray, wanted_sec: np.ndarray) -> np.ndarray:
+    """Return the nearest of some moments, which are sorted, to each time that is wanted; of two, the earlier."""
+    later = np.searchsorted(moments_sec, wanted_sec).clip(max=len(moments_sec) - 1)
+    earlier = (later - 1).clip(min=0)
+    return np.where(wanted_sec - moments_sec[earlier] <= moments_sec[later] - wanted_sec, earlier, later)
 
 
 def _after(times_sec: np.ndarray, late_sec: float) -> np.ndarray:
