@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from pave.errors import InputError
-from pave.files import check_vacant, whole_folder, write_whole
+from pave.files import WriteError, check_vacant, files_below, whole_folder, write_whole
 
 
 def test_failed_write_keeps_what_was_there(tmp_path: Path) -> None:
@@ -18,6 +19,50 @@ def test_failed_write_keeps_what_was_there(tmp_path: Path) -> None:
         write_whole(path, "half \ud800")
     assert path.read_text() == "before"
     assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_a_file_that_is_a_link_is_written_where_it_leads(tmp_path: Path) -> None:
+    target, link = tmp_path / "disk" / "real.txt", tmp_path / "file.txt"
+    target.parent.mkdir()
+    target.write_text("before")
+    link.symlink_to(target)
+    write_whole(link, "after")
+    assert link.is_symlink() and target.read_text() == "after"
+    assert [entry.name for entry in target.parent.iterdir()] == ["real.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("folder", "folder: cannot be written: it is a folder; choose another name"),
+        ("x" * 260, "xxx: cannot be written: its name is too long; choose a shorter one"),
+        ("file/new", "new: lies below .*file, which is a file; choose a place in a folder"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, name: str, why: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=why):
+        write_whole(tmp_path / name, "text")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match=r"set: cannot be written: the disk is full; free some space"):
+        with whole_folder(tmp_path / "set"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_below_follows_links_but_not_in_circles(tmp_path: Path) -> None:
+    for name in ("set/a/one.txt", "set/c.txt", "elsewhere/two.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "set" / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "set")
+    (tmp_path / "set" / "a" / "up").symlink_to(tmp_path / "set")
+    found = [path.relative_to(tmp_path / "set").as_posix() for path in files_below(tmp_path / "set")]
+    assert found == ["a/one.txt", "b/two.txt", "c.txt"]
 
 
 def test_a_folder_appears_whole_and_replaces_the_old(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -15,6 +16,55 @@ from pave.errors import InputError
 
 RELEASED_WITHIN_SEC = 5.0
 """How long a lock may stay held before its holder counts as alive; some systems free a killed one's locks late."""
+
+REASONS = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EROFS: "it is on a read-only file system; choose another place",
+    errno.EACCES: "it may not be written; change its permissions",
+    errno.EPERM: "it may not be written; change its permissions",
+    errno.EISDIR: "it is a folder; choose another name",
+    errno.ENAMETOOLONG: "its name is too long; choose a shorter one",
+}
+
+
+class WriteError(InputError):
+    """A file or folder that cannot be written.
+
+    Args:
+        path: The file or folder.
+        why: What is wrong with it, and what helps.
+    """
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: cannot be written: {why}")
+        self.why = why
+
+
+def why_not_written(error: OSError) -> str:
+    """Return what a failed write means, and what helps, as far as that is known."""
+    return REASONS.get(error.errno or 0) or error.strerror or str(error)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder, sorted, with those of folders that links in it lead to.
+
+    Raises:
+        OSError: If a folder cannot be read.
+    """
+    return _files_below(folder, frozenset())
+
+
+def _files_below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    place = folder.resolve()
+    if place in above:
+        # A link that leads back up.
+        return
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir():
+            yield from _files_below(entry, above | {place})
+        elif entry.is_file():
+            yield entry
 
 
 @contextmanager
@@ -42,22 +92,35 @@ def sole_writer(path: Path, told: str) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a name beside ``path`` to write to; the file takes its place at the end, unless an error came first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
+    """Give a name beside a file to write to; that takes the file's place at the end, unless an error came first.
+
+    Where ``path`` is a link, the file that it leads to is replaced.
+
+    Raises:
+        WriteError: If the file cannot be written, or the disk is full.
+    """
+    target = path.resolve()
+    with _telling(path):
+        check_replaceable(path)
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", suffix=target.suffix, dir=target.parent)
+        os.close(handle)
     fresh = Path(name)
-    try:
+    with _removing(fresh), _telling_full(path):
         yield fresh
-        fresh.chmod(0o644)
-        os.replace(fresh, path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+        with _telling(path):
+            fresh.chmod(0o644)
+            os.replace(fresh, target)
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that nobody ever sees half of it."""
+    """Write a text file so that nobody ever sees half of it.
+
+    Raises:
+        WriteError: If it cannot be written.
+    """
     with whole_file(path) as fresh:
         fresh.write_text(text, encoding="utf-8")
 
@@ -69,19 +132,50 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     Whatever stands at ``folder``, or where it links to, is replaced: check before what may be lost.
 
     Raises:
-        InputError: If nothing can take its place.
+        InputError: If nothing can take its place, or the disk is full.
     """
     check_replaceable(folder)
-    folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    target = folder.resolve()
+    with _telling(folder):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    with _removing(fresh), _telling_full(folder):
         yield fresh
         fresh.chmod(0o755)
-        _take_place(fresh, folder)
+        _take_place(fresh, target)
+
+
+@contextmanager
+def _removing(fresh: Path) -> Iterator[None]:
+    """Leave nothing half-written after an error."""
+    try:
+        yield
     except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
+        if fresh.is_dir():
+            shutil.rmtree(fresh, ignore_errors=True)
+        else:
+            fresh.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Tell what an error of the system means for the one who named the place."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(path, why_not_written(error)) from None
+
+
+@contextmanager
+def _telling_full(path: Path) -> Iterator[None]:
+    """Tell of a full disk alone: what else fails while somebody writes need not be this file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise WriteError(path, why_not_written(error)) from None
 
 
 def _take_place(fresh: Path, folder: Path) -> None:

@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,40 @@ def test_prune_waits_for_writers(tmp_path: Path) -> None:
     assert FeatureStore(tmp_path / "store").prune([]) == 1
 
 
+def test_a_store_whose_making_was_cut_off_is_made(tmp_path: Path) -> None:
+    for name in ("loose", "shards"):
+        (tmp_path / "store" / name).mkdir(parents=True)
+    for name in (".lock", ".store.json-half.json"):
+        (tmp_path / "store" / name).touch()
+    with FeatureStore(tmp_path / "store") as store:
+        store.put(make_item(0))
+        assert FeatureStore(tmp_path / "store").keys() == {make_item(0).key}
+    (tmp_path / "other" / "loose").mkdir(parents=True)
+    (tmp_path / "other" / "loose" / "mine.txt").touch()
+    with pytest.raises(StoreError, match=r"other: holds no store.json but other things"):
+        FeatureStore(tmp_path / "other")
+
+
+def test_nobody_begins_to_write_while_what_crashes_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packer, writer = FeatureStore(tmp_path / "store", "fp32"), FeatureStore(tmp_path / "store", "fp32")
+    began = threading.Thread(target=lambda: writer.put(make_item(0)))
+    sweep = packer._sweep
+
+    def sweep_slowly() -> None:
+        began.start()
+        began.join(0.2)
+        assert not list((tmp_path / "store" / "loose").iterdir())
+        sweep()
+
+    monkeypatch.setattr(packer, "_sweep", sweep_slowly)
+    packer.compact()
+    began.join()
+    assert packer.keys() == {make_item(0).key}
+    writer.close()
+
+
 def test_limit(tmp_path: Path) -> None:
     with FeatureStore(tmp_path / "store", "fp32", max_gb=1e-5) as store:
         with pytest.raises(StoreError, match="would outgrow its limit of 1e-05 GB; raise the limit or prune it"):
@@ -316,16 +351,17 @@ class TestRefused:
         ("number", "reason"),
         [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "may not be written")],
     )
+    @pytest.mark.parametrize("place", ["tempfile.mkstemp", "os.fsync", "os.replace"])
     def test_a_disk_that_cannot_be_written(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str, place: str
     ) -> None:
         store = FeatureStore(tmp_path / "store", "fp32")
         store.put(make_item(0))
 
-        def fail(path: Path, content: bytes) -> None:
+        def fail(*arguments: object, **options: object) -> None:
             raise OSError(number, "said the disk")
 
-        monkeypatch.setattr(module, "write_durably", fail)
+        monkeypatch.setattr(place, fail)
         with pytest.raises(StoreError, match=f"store: the store cannot be written: .*{reason}") as error:
             store.put(make_item(1))
         assert "\n" not in str(error.value)

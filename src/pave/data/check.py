@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pave.data.progress import progress_bar
 from pave.data.store_keys import media_hash
+from pave.files import files_below
 from pave.types import Sample
 
 KINDS = ("media", "questions")
@@ -150,7 +151,7 @@ def _contents(train: Uses, test: Uses) -> dict[Hashable, str]:
 def _size(path: Path) -> tuple[bool, int]:
     if path.is_file():
         return False, path.stat().st_size
-    return True, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return True, sum(file.stat().st_size for file in files_below(path))
 
 
 def _by_content(uses: Uses, contents: Mapping[Hashable, str]) -> Uses:

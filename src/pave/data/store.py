@@ -7,7 +7,6 @@ same items give the same files whoever made them. Each item is checked against i
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -27,24 +26,21 @@ from pave.config import read_json
 from pave.data.store_item import DTYPES, Dtype, Item, Packed, pack
 from pave.data.store_shards import SHARD, Shards, write_durably
 from pave.errors import InputError, nearest
+from pave.files import WriteError, why_not_written
 
 logger = logging.getLogger(__name__)
 
 STORE_FILE = "store.json"
 STORE_VERSION = 1
 LOOSE, SHARDS, WRITERS = "loose", "shards", "writers"
+LOCK = ".lock"
+"""Held by the one who packs."""
+ROLL = ".roll.lock"
+"""Held while somebody joins those who write, or counts on there being none."""
 SHARD_BYTES = 256 * 10**6
 GIGABYTE = 10**9
 ROOM_SHARE = 16
 """A writer looks how full the store is each time it has used this part of the room that it last found."""
-
-REASONS = {
-    errno.ENOSPC: "the disk is full; free some space",
-    errno.EDQUOT: "the disk quota is used up; free some space",
-    errno.EROFS: "it is on a read-only file system; copy it elsewhere",
-    errno.EACCES: "it may not be written; change its permissions",
-    errno.EPERM: "it may not be written; change its permissions",
-}
 
 
 class StoreError(InputError):
@@ -144,8 +140,9 @@ class FeatureStore:
             StoreError: If the store cannot be written.
         """
         with self._packing():
-            if not self._living_writers():
-                self._sweep()
+            with self._roll():
+                if not self._living_writers():
+                    self._sweep()
             self._repack(set(), None)
 
     def verify(self) -> list[str]:
@@ -165,7 +162,7 @@ class FeatureStore:
         Raises:
             StoreError: If the store cannot be written, or another process is writing to it.
         """
-        with self._packing():
+        with self._packing(), self._roll():
             for writer in self._living_writers():
                 raise StoreError(f"{self.folder}: process {writer} is writing to this store; prune when it is done")
             self._sweep()
@@ -199,15 +196,15 @@ class FeatureStore:
             if self.folder.exists() and not self.folder.is_dir():
                 raise StoreError(f"{self.folder}: a file; name a folder")
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / ".lock"):
+            with FileLock(self.folder / LOCK):
                 if path.is_file():
                     return
-                if any(entry.name != ".lock" for entry in self.folder.iterdir()):
+                if not all(_is_remnant(entry) for entry in self.folder.iterdir()):
                     raise StoreError(
                         f"{self.folder}: holds no {STORE_FILE} but other things; name a new or empty folder"
                     )
                 for name in (LOOSE, SHARDS, WRITERS):
-                    (self.folder / name).mkdir()
+                    (self.folder / name).mkdir(exist_ok=True)
                 text = json.dumps({"format_version": STORE_VERSION, "dtype": dtype}, indent=2) + "\n"
                 write_durably(path, text.encode())
 
@@ -216,28 +213,30 @@ class FeatureStore:
         """Tell what a failed write means for the user."""
         try:
             yield
-        except OSError as error:
-            known = REASONS.get(error.errno or 0)
-            raise StoreError(
-                f"{self.folder}: the store cannot be written: {known or error.strerror or error}"
-            ) from None
+        except (OSError, WriteError) as error:
+            why = error.why if isinstance(error, WriteError) else why_not_written(error)
+            raise StoreError(f"{self.folder}: the store cannot be written: {why}") from None
 
     @contextmanager
     def _packing(self) -> Iterator[None]:
         self.close()
-        with self._writing(), FileLock(self.folder / ".lock"):
+        with self._writing(), FileLock(self.folder / LOCK):
             yield
+
+    def _roll(self) -> FileLock:
+        return FileLock(self.folder / ROLL)
 
     def _announce(self) -> None:
         """Hold a lock of one's own while writing, by which others see that somebody does."""
         if self._mark is None:
             name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.lock"
             mark = FileLock(self.folder / WRITERS / name)
-            mark.acquire()
+            with self._roll():
+                mark.acquire()
             self._mark = mark
 
     def _living_writers(self) -> list[str]:
-        """Return the hosts and processes that write, and remove the marks of those that died."""
+        """Return the hosts and processes that write, and remove the marks of those that died; only with the roll."""
         living = []
         for path in (self.folder / WRITERS).iterdir():
             try:
@@ -313,6 +312,13 @@ class FeatureStore:
             if key in packed or key in dropped or self._read_loose(key) is None:
                 path.unlink(missing_ok=True)
         self._shards.sweep()
+
+
+def _is_remnant(entry: Path) -> bool:
+    """Whether a making of a store that was cut off may have left this."""
+    if entry.name in (LOOSE, SHARDS, WRITERS):
+        return entry.is_dir() and not any(entry.iterdir())
+    return entry.name == LOCK or entry.name.startswith(f".{STORE_FILE}-")
 
 
 def _size_of(path: Path) -> int:

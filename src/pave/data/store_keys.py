@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import torch
 
 from pave.data.processor import PaveProcessor
 from pave.errors import InputError
+from pave.files import files_below
 from pave.model import PaveModel
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ def media_hash(path: Path) -> str:
         InputError: If it is missing or cannot be read.
     """
     path = Path(path)
-    if path.is_dir():
-        names = {str(file.relative_to(path)): media_hash(file) for file in _files(path)}
-        return hashlib.sha256(json.dumps(names, sort_keys=True).encode()).hexdigest()
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
     try:
+        if path.is_dir():
+            names = {str(file.relative_to(path)): media_hash(file) for file in files_below(path)}
+            return hashlib.sha256(json.dumps(names, sort_keys=True).encode()).hexdigest()
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; check the path")
         state = path.stat()
         return _file_hash(path.absolute(), state.st_size, state.st_mtime_ns)
     except OSError as error:
@@ -94,10 +94,6 @@ class VideoKeys:
             InputError: If the file cannot be read.
         """
         return {**self._made_by, "media": [media_hash(path)]}
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 @functools.lru_cache(maxsize=HASHED_FILES)

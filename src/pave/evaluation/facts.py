@@ -12,6 +12,7 @@ from pave.checkpoint import locate_patch
 from pave.data.disturbance import Disturbance
 from pave.evaluation.asking import Asker, is_missing
 from pave.evaluation.config import EvalConfig, EvalSettings
+from pave.files import files_below
 from pave.shipped import locate, shipped_bases
 from pave.training.facts import data_hash, versions
 from pave.types import Sample
@@ -79,8 +80,8 @@ def inputs_of(asker: Asker) -> dict[str, Any]:
 def fingerprint(folder: Path) -> str:
     """Return a hash of a model's files: names, sizes, and content but for the middle of large ones."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in DECIDING_SUFFIXES:
+    for path in files_below(folder):
+        if path.suffix in DECIDING_SUFFIXES:
             digest.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
             with path.open("rb") as file:
                 digest.update(file.read(HASHED_BYTES))
