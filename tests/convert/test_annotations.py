@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +211,38 @@ def test_bad_input_is_told_in_one_line_and_writes_nothing(
         convert_annotations(**settings)
     assert "\n" not in str(error.value)
     assert sorted(tmp_path.rglob("*")) == before and not report_path(tmp_path / "out.jsonl").exists()
+
+
+def test_half_a_character_is_left_out_and_told(tmp_path: Path, world: dict[str, Path]) -> None:
+    entries = [entry("whole \U0001f600", "A"), entry("half \ud83d", "A"), entry("b", "B", "<image>\nWhat?", "\ude00")]
+    report = convert(tmp_path, world, entries)
+    assert [sample.id for sample in read_samples(report.samples)] == ["whole \U0001f600"]
+    assert report.dropped == {"malformed text": 2}
+    assert [item["id"] for item in json.loads(report.report.read_text())["dropped"]] == ["half \ud83d", "b"]
+
+
+def test_an_empty_id_is_given_one(tmp_path: Path, world: dict[str, Path]) -> None:
+    report = convert(tmp_path, world, [entry("", "A")])
+    assert [sample.id for sample in read_samples(report.samples)] == ["1"]
+    assert report.changed == {"id given": 1}
+
+
+def test_a_ratio_of_less_than_one_entry_is_named(tmp_path: Path, world: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match=r"ratio is 0.1, which is less than one of the 2 entries; raise it"):
+        convert(tmp_path, world, [entry("a", "A"), entry("b", "B")], ratio=0.1)
+
+
+def test_nothing_is_left_where_the_samples_cannot_be_written(
+    tmp_path: Path, world: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = os.replace
+
+    def fail(source: Path, target: Path) -> None:
+        if Path(target).name == "out.jsonl":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(InputError, match=r"out.jsonl: cannot be written: the disk is full; free some space"):
+        convert(tmp_path, world, [entry("a", "A")])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["annotations.json", "features", "films"]

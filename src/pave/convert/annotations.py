@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pave.config import read_json
+from pave.data.jsonl import holds_half_a_character
 from pave.data.reference_chat import TAGS, is_tagged, without_tags
 from pave.errors import InputError
-from pave.files import write_whole
+from pave.files import whole_file
 
 LISTED = "00013654"
 """The video that the reference leaves out by its id; the other two on its list can never match its own ids."""
@@ -78,7 +79,10 @@ def convert_annotations(
     """
     _check(out, channel, feature_mapping, second_channel, second_root, ratio)
     entries = _read_entries(annotations)
-    entries = entries[: int(ratio * len(entries))]
+    count = int(ratio * len(entries))
+    if entries and not count:
+        raise InputError(f"ratio is {ratio}, which is less than one of the {len(entries)} entries; raise it")
+    entries = entries[:count]
     sources = [_Source("video", "video", read_mapping(media_mapping), media_root or media_mapping.parent)]
     if feature_mapping is not None:
         mapping = read_mapping(feature_mapping)
@@ -159,7 +163,10 @@ class _Conversion:
     def add(self, number: int, entry: Any) -> None:
         """Convert one entry, or note why it cannot be."""
         name = entry.get("id") if isinstance(entry, dict) else None
+        name = None if name == "" else name
         try:
+            if holds_half_a_character(entry):
+                raise _Dropped("malformed text", "it holds half a character; mend or drop it")
             sample, changes = self._sample(entry)
         except _Dropped as error:
             self.dropped.append({"entry": number, "id": name, "reason": error.reason, "detail": str(error)})
@@ -184,8 +191,11 @@ class _Conversion:
             raise InputError(f"none of {read} entries can be used ({listed}){first}")
         report = AnnotationReport(out, report_path(out), read, len(self.lines), dropped, changed)
         lists = {"dropped": self.dropped, "changed": self.changed}
-        write_whole(report.report, json.dumps(lists, indent=1, ensure_ascii=False) + "\n")
-        write_whole(out, "".join(f"{line}\n" for line in self.lines))
+        # Half of a character can stand in JSON only as its escape.
+        listed = (json.dumps(lists, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        with whole_file(report.report) as fresh_report, whole_file(out) as fresh:
+            fresh_report.write_bytes(listed)
+            fresh.write_text("".join(f"{line}\n" for line in self.lines), encoding="utf-8")
         for reason, count in dropped.items():
             logger.warning("%d of %d entries dropped: %s; see %s", count, read, reason, report.report)
         return report

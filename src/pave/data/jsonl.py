@@ -16,6 +16,8 @@ CHANNELS = ("audio", "depth", "views", "frames")
 """Channels of this project's encoders; a patch may read others, and a name close to a known one is a mistake."""
 
 FIELDS = ("id", "video", "messages", "side")
+ESCAPED_HALF = "\\ud"
+"""How JSON escapes either half of a surrogate pair."""
 
 
 def read_samples(path: Path, channels: Collection[str] = ()) -> list[Sample]:
@@ -37,6 +39,15 @@ def read_samples(path: Path, channels: Collection[str] = ()) -> list[Sample]:
     if not samples:
         raise InputError(f"{path}: holds no samples; write one JSON object a line")
     return samples
+
+
+def holds_half_a_character(value: Any) -> bool:
+    """Whether plain JSON types hold half of a surrogate pair, which JSON can escape and no text file can hold."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -114,6 +125,10 @@ def _parse(line: str, source: str) -> dict[str, Any]:
         raise InputError(f"{source}: not valid JSON ({error.msg} at character {error.pos + 1})") from None
     if not isinstance(record, dict):
         raise InputError(f"{source}: holds a JSON {type(record).__name__}; each line must be an object")
+    if ESCAPED_HALF in line.lower():
+        for name, value in record.items():
+            if holds_half_a_character([name, value]):
+                raise InputError(f"{source}: field {name!r} holds half a character; mend or drop it")
     return record
 
 
@@ -126,10 +141,6 @@ def _messages(messages: Any, source: str) -> list[dict[str, str]]:
             raise InputError(f"{place} must be an object with exactly 'role' and 'content'")
         if not isinstance(turn["content"], str) or not turn["content"].strip():
             raise InputError(f"{place}: content is {turn['content']!r}; it must be a text that is not empty")
-        try:
-            turn["content"].encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise InputError(f"{place}: content holds half a character at {error.start}; mend or drop it") from None
     roles = [turn["role"] for turn in messages]
     first = 1 if roles[0] == "system" else 0
     if len(roles) == first:
