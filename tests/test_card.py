@@ -35,6 +35,15 @@ def test_nothing_is_said_where_nothing_binds(encoder: dict[str, Any] | None) -> 
     assert HEADING not in card(encoder)
 
 
+@pytest.mark.parametrize(
+    ("name", "revision"), [("some/base", "0a1b2c"), ("models/base", None), ("/models/base", "0a1b")]
+)
+def test_hubs_are_told_of_a_base_that_came_from_one(name: str, revision: str | None) -> None:
+    base = BaseRecord(name, "llava_onevision", 32, 16, revision)
+    text = render_card(PatchSpec(base, PatchConfig("audio", 24), None), None)
+    assert ("\nbase_model: some/base\n" in text) == (name == "some/base") == ("base_model" in text)
+
+
 def test_the_configuration_of_its_training_can_be_used_again() -> None:
     config = TrainConfig(
         "some/base", Path("out"), (Source(Path("data/train"), from_step=0),), Preprocessing(8), lora=LoraSpec()

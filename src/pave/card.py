@@ -48,7 +48,8 @@ def render_card(spec: PatchSpec, preprocessing: Preprocessing | None) -> str:
 
 def _front_matter(spec: PatchSpec) -> str:
     lines = ["---", "library_name: pave", "tags: [pave, video, peft]"]
-    if spec.base.name.count("/") == 1 and not spec.base.name.startswith((".", "/")):
+    # A folder, such as models/base, may look like an id; only what came from the hub has a revision.
+    if spec.base.revision is not None and not Path(spec.base.name).is_absolute():
         lines.append(f"base_model: {spec.base.name}")
     return "\n".join([*lines, "---", ""])
 

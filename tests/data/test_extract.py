@@ -248,3 +248,12 @@ def test_features_that_are_only_read_are_left_out(data: Path, caplog: pytest.Log
     result = extract(make_config(data, video=True, job={"encoders": {"audio": {"type": "precomputed"}}}))
     assert list(counts(result)) == [VIDEO]
     assert "channel 'audio' is read from files that hold its features" in caplog.text
+
+
+def test_a_channel_of_ones_own_that_is_only_read_is_known(data: Path) -> None:
+    lines = [json.loads(line) for line in (data / "samples.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["side"] = {"audion": line["video"]}
+    (data / "samples.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    result = extract(make_config(data, video=True, job={"encoders": {"audion": {"type": "precomputed"}}}))
+    assert list(counts(result)) == [VIDEO]

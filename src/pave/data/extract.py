@@ -128,7 +128,7 @@ def extract(config: ExtractConfig) -> ExtractResult:
     result = ExtractResult()
     made = {channel: encoders.build(settings) for channel, settings in config.job.encoders.items()}
     config, stored = _without_reads(config, made)
-    samples = [sample for path in config.data for sample in read_samples(path, list(stored))]
+    samples = [sample for path in config.data for sample in read_samples(path, list(made))]
     tasks = plan(samples, stored, videos=config.job.frames is not None)
     with FeatureStore(config.job.store, config.dtype, config.job.max_gb) as store:
         store.check_writable()
