@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pave.encoders import features
 from pave.encoders.features import read_features, save_features
@@ -63,3 +66,26 @@ def test_python_objects_are_never_unpickled(tmp_path):
     with pytest.raises(InputError, match=r"a\.pt: .*never unpickled") as error:
         read_features(tmp_path / "a.pt")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.pt", "old.pt", "a.safetensors"])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damage_is_told_in_one_line(tmp_path, side, name, data):
+    path = tmp_path / name
+    write = {
+        "a.npy": lambda: np.save(path, side.values.numpy()),
+        "a.npz": lambda: np.savez_compressed(path, values=side.values.numpy()),
+        "a.pt": lambda: torch.save({"values": side.values}, path),
+        "old.pt": lambda: torch.save({"values": side.values}, path, _use_new_zipfile_serialization=False),
+        "a.safetensors": lambda: save_features(path, side),
+    }
+    write[name]()
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    try:
+        read_features(path)
+    except InputError as error:
+        assert str(error).startswith(f"{path}: ") and "\n" not in str(error)

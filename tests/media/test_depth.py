@@ -68,3 +68,18 @@ def test_what_is_no_picture_is_said(tmp_path, read):
     (tmp_path / "x.png").write_text("not a picture")
     with pytest.raises(InputError, match=r"x\.png: not a whole picture \(no format that is known\)"):
         read(tmp_path / "x.png")
+
+
+def test_a_picture_of_more_pixels_than_can_be_meant_is_said(tmp_path, monkeypatch):
+    Image.new("RGB", (30, 20)).save(tmp_path / "huge.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for read in (read_picture, picture_size, lambda path: read_depth(path, 1.0)):
+        with pytest.raises(InputError, match=r"huge.png: states more than 200 pixels; scale the .* down, or copy it"):
+            read(tmp_path / "huge.png")
+
+
+def test_an_archive_of_arrays_is_not_depth(tmp_path):
+    np.savez(tmp_path / "depth.npz", depth=np.ones((2, 2)))
+    (tmp_path / "depth.npz").rename(tmp_path / "depth.npy")
+    with pytest.raises(InputError, match=r"depth.npy: an archive of arrays; depth is one array \(H,W\)"):
+        read_depth(tmp_path / "depth.npy", 1.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pave.errors import InputError
+from pave.errors import InputError, first_line
 from pave.files import whole_file
+from pave.media.arrays import read_arrays
 from pave.media.container import check_file
 from pave.types import SideChannel
 
@@ -92,13 +92,7 @@ def _read_safetensors(path: Path) -> Any:
 
 
 def _read_numpy(path: Path) -> Any:
-    try:
-        content = np.load(path, allow_pickle=False)
-        return content if isinstance(content, np.ndarray) else {key: content[key] for key in content.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path}: not a whole {path.suffix} file of numbers ({_line(error)}); write it again"
-        ) from None
+    return read_arrays(path)
 
 
 def _read_torch(path: Path) -> Any:
@@ -108,8 +102,11 @@ def _read_torch(path: Path) -> Any:
         raise InputError(
             f"{path}: damaged, or holds Python objects, which are never unpickled; save plain tensors with torch.save"
         ) from None
-    except (RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: not a whole {path.suffix} file ({_line(error)}); write or copy it again") from None
+    except Exception as error:
+        # A program for the unpickler whose bytes have changed can fail anywhere.
+        raise InputError(
+            f"{path}: not a whole {path.suffix} file ({first_line(error)}); write or copy it again"
+        ) from None
 
 
 _READERS: dict[str, Callable[[Path], Any]] = {
@@ -140,7 +137,3 @@ def _grid(grid: Tensor, path: Path) -> tuple[int, int]:
         raise InputError(f"{path}: grid has shape {tuple(grid.shape)}; give two whole numbers, rows and columns")
     rows, columns = grid.tolist()
     return (rows, columns)
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

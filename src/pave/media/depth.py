@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from pave.errors import InputError, first_line
+from pave.media.arrays import read_arrays
 from pave.media.container import check_file
 
 DEPTH_MODES = ("I;16", "I;16B", "I", "F")
@@ -20,12 +23,8 @@ def read_picture(path: Path) -> np.ndarray:
     Raises:
         InputError: If the file is missing, empty, damaged, or no picture.
     """
-    check_file(path)
-    try:
-        with Image.open(path) as picture:
-            return np.array(picture.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: not a whole picture ({_line(error)}); copy it again") from None
+    with _opened(path, "picture") as picture:
+        return np.array(picture.convert("RGB"))
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -34,12 +33,8 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: If the file is missing, empty, or no picture.
     """
-    check_file(path)
-    try:
-        with Image.open(path) as picture:
-            return picture.size
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: not a whole picture ({_line(error)}); copy it again") from None
+    with _opened(path, "picture") as picture:
+        return picture.size
 
 
 def read_depth(path: Path, unit_m: float) -> np.ndarray:
@@ -59,30 +54,39 @@ def read_depth(path: Path, unit_m: float) -> np.ndarray:
 
 
 def _array(path: Path) -> np.ndarray:
-    try:
-        units = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: not a whole .npy file of numbers ({_line(error)}); write it again") from None
+    units = read_arrays(path)
+    if isinstance(units, dict):
+        raise InputError(f"{path}: an archive of arrays; depth is one array (H,W), write it with np.save")
     if units.ndim != 2 or units.size == 0 or units.dtype.kind not in "fiu":
         raise InputError(f"{path}: holds {units.dtype} of shape {units.shape}; depth is numbers (H,W)")
     return units
 
 
 def _image(path: Path) -> np.ndarray:
+    with _opened(path, "depth file") as picture:
+        if picture.mode not in DEPTH_MODES:
+            raise InputError(
+                f"{path}: holds pixels of type {picture.mode}, a picture of depth; give the depth itself, as "
+                "16-bit PNG or .npy"
+            )
+        return np.asarray(picture)
+
+
+@contextmanager
+def _opened(path: Path, noun: str) -> Iterator[Image.Image]:
+    """Open a picture, and tell what goes wrong while it is decoded inside."""
+    check_file(path)
     try:
         with Image.open(path) as picture:
-            if picture.mode not in DEPTH_MODES:
-                raise InputError(
-                    f"{path}: holds pixels of type {picture.mode}, a picture of depth; give the depth itself, as "
-                    "16-bit PNG or .npy"
-                )
-            return np.asarray(picture)
+            yield picture
     except InputError:
         raise
+    except Image.DecompressionBombError:
+        raise InputError(
+            f"{path}: states more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels; scale the {noun} down, or copy it "
+            "again if it has fewer"
+        ) from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: not a whole depth file ({_line(error)}); copy it again") from None
-
-
-def _line(error: Exception) -> str:
-    # Pillow names the file in its own words; ours stands in front already.
-    return "no format that is known" if isinstance(error, UnidentifiedImageError) else first_line(error)
+        # Pillow names the file in its own words; ours stands in front already.
+        why = "no format that is known" if isinstance(error, UnidentifiedImageError) else first_line(error)
+        raise InputError(f"{path}: not a whole {noun} ({why}); copy it again") from None

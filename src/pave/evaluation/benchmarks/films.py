@@ -8,10 +8,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from pave.errors import InputError
 from pave.evaluation.benchmarks.rows import Film
+from pave.media.depth import read_picture
 from pave.media.probe import probe
 from pave.media.reference_frames import frame_times_sec
 from pave.media.video import stream_frames
@@ -82,8 +82,4 @@ def _pictures(film: Film, folder: Path) -> Iterator[tuple[float, np.ndarray]]:
         time_sec = (int(file.stem) - film.first_number) / film.pictures_per_sec
         if not _within(film, time_sec):
             continue
-        try:
-            with Image.open(file) as picture:
-                yield time_sec, np.asarray(picture.convert("RGB"))
-        except (OSError, UnidentifiedImageError):
-            raise InputError(f"{file}: no picture that can be read; download it again") from None
+        yield time_sec, read_picture(file)
