@@ -283,3 +283,23 @@ def test_the_first_channel_alone_at_its_own_rate(tmp_path, name):
 
 def test_no_sound_track_has_no_rate(tmp_path):
     assert sample_rate_of(write_media(tmp_path / "silent.mp4", grey_frames(5))) is None
+
+
+def test_a_streamed_flac_whose_header_states_no_length(tmp_path):
+    path = tmp_path / "streamed.flac"
+    soundfile.write(path, click(1.5, 2.0, 16_000)[0], 16_000)
+    content = bytearray(path.read_bytes())
+    # The last 36 bits before the checksum of the samples hold their number; 0 stands for "not known".
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    audio = read_audio(path, 16_000)
+    assert len(audio.samples) == 32_000 and onset_sec(audio.samples, 16_000) == pytest.approx(1.5, abs=0.001)
+
+
+def test_times_that_cannot_be_meant_are_damage(tmp_path):
+    path = write_media(tmp_path / "a.mka", sound=click(0.5, 1, 16_000), sound_start_sec=1e6, audio_codec="pcm_s16le")
+    with pytest.raises(
+        InputError, match=r"a.mka: sound damaged .* at 0.000 s \(the next sound is timed 1000000.000 s\)"
+    ):
+        read_audio(path, 16_000)

@@ -21,6 +21,7 @@ from av.container import InputContainer
 
 from pave.errors import InputError
 from pave.media.container import check_file, open_media, picture_stream, reason, start_sec_of
+from pave.media.packets import UNTRUE_AFTER_SEEK, demux
 from pave.media.truncation import TRUNCATION_SEC
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,12 @@ PREROLL_SEC = 1.0
 
 RESAMPLER_TAIL_SEC = 0.1
 """Read on after the end of a stretch, so that the resampler's last samples do not fade into silence."""
+
+LONGEST_GAP_SEC = 6 * 3600.0
+"""Times in a sound track that are further apart are damaged; a gap is filled with silence."""
+
+UNKNOWN_LENGTH = 1 << 62
+"""From here on libsndfile's number of samples means that the header states none, as a stream's."""
 
 SOUNDFILE_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".caf", ".flac", ".oga", ".ogg", ".rf64", ".w64", ".wav"})
 
@@ -145,10 +152,9 @@ def _soundfile_reads(path: Path) -> bool:
     if path.suffix.lower() not in SOUNDFILE_SUFFIXES:
         return False
     try:
-        soundfile.info(str(path))
+        return bool(soundfile.info(str(path)).frames < UNKNOWN_LENGTH)
     except soundfile.LibsndfileError:
         return False
-    return True
 
 
 def _has_sound(path: Path) -> bool:
@@ -190,14 +196,16 @@ def _damaged(path: Path, time_sec: float, why: str) -> str:
 def _container_blocks(path: Path, from_sec: float, first_channel: bool) -> Iterator[_Block]:
     with open_media(path) as container:
         stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise InputError(_no_sound(path))
         zero_sec = _zero_sec(container, stream)
-        from_start = from_sec <= PREROLL_SEC
+        from_start = from_sec <= PREROLL_SEC or container.format.name in UNTRUE_AFTER_SEEK
         time_sec = 0.0
         decoded = False
         try:
             if not from_start:
                 container.seek(math.floor((zero_sec + from_sec - PREROLL_SEC) / stream.time_base), stream=stream)
-            for packet in container.demux(stream):
+            for packet in demux(container, path, stream):
                 for frame in packet.decode():
                     if frame.pts is not None:
                         time_sec = float(frame.pts * frame.time_base) - zero_sec
@@ -253,6 +261,7 @@ def _placed(
     """Turn timed blocks into consecutive ones from ``start_sec`` to ``end_sec``: silence in gaps, overlaps cut."""
     reached = 0
     rate = 0
+    heard_sec = max(0.0, start_sec - offset_sec)
     for block in blocks:
         if rate and block.sample_rate != rate:
             raise InputError(
@@ -260,6 +269,9 @@ def _placed(
                 "convert the sound to one rate"
             )
         rate = block.sample_rate
+        if block.time_sec - heard_sec > LONGEST_GAP_SEC:
+            raise InputError(_damaged(path, heard_sec, f"the next sound is timed {block.time_sec:.3f} s"))
+        heard_sec = block.time_sec + len(block.samples) / rate
         first = round((block.time_sec + offset_sec - start_sec) * rate)
         if first + len(block.samples) <= 0:
             continue

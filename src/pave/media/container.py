@@ -12,6 +12,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from pave.errors import InputError
+from pave.media.packets import check_clock
 from pave.media.truncation import check_complete
 
 
@@ -35,7 +36,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     """Open a media file for reading and close it afterwards.
 
     Raises:
-        InputError: If it is missing, a folder, empty, cut off, or no media file.
+        InputError: If it is missing, a folder, empty, cut off, or no media file, or its clock jumps.
     """
     check_file(path)
     try:
@@ -47,6 +48,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     with container:
         if container.format.name == "tty":
             raise InputError(f"{path}: plain text, not a media file; name another")
+        check_clock(container, path)
         yield container
 
 

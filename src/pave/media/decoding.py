@@ -13,17 +13,20 @@ from av.video.stream import VideoStream
 
 from pave.errors import InputError
 from pave.media.container import picture_stream, reason, seconds_into, start_sec_of
+from pave.media.packets import demux
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
     """Return the stream of moving pictures, ready to decode.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is none, or no decoder for it.
     """
     stream = picture_stream(container)
     if stream is None:
         raise InputError(f"{path}: no video stream in this file; name a video file")
+    if stream.codec_context is None:
+        raise InputError(f"{path}: its video is damaged, or of a kind that cannot be decoded; convert it")
     # Callers run several decoders side by side; threads inside one would also decode frames ahead that nobody wants.
     stream.codec_context.thread_count = 1
     return stream
@@ -37,7 +40,7 @@ def decoded_frames(container: InputContainer, stream: VideoStream, path: Path) -
     """
     time_sec = 0.0
     try:
-        for packet in container.demux(stream):
+        for packet in demux(container, path, stream):
             if packet.pts is not None:
                 time_sec = seconds_into(stream, packet.pts)
             for frame in packet.decode():

@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from pave.errors import InputError
 from pave.media.container import open_media, reason, start_sec_of
 from pave.media.decoding import decoded_frames, frame_rate, header_end_sec, upright_pixels, video_stream
+from pave.media.packets import UNTRUE_AFTER_SEEK, demux, late_sec
 from pave.media.truncation import TRUNCATION_SEC
 
 
@@ -49,19 +50,19 @@ def probe(path: Path) -> VideoInfo:
     path = Path(path)
     with open_media(path) as container:
         stream = video_stream(container, path)
+        begun_sec = start_sec_of(stream) + late_sec(container, stream, path)
         first = next(decoded_frames(container, stream, path), None)
         if first is None:
             raise InputError(f"{path}: the video has no frames; record or convert it again")
         height, width = upright_pixels(first).shape[:2]
-        start_sec = start_sec_of(stream)
         return VideoInfo(
-            duration_sec=_last_end_sec(container, stream, path) - start_sec,
+            duration_sec=_last_end_sec(container, stream, path) - begun_sec,
             width=width,
             height=height,
             frame_rate=frame_rate(stream),
             frames=stream.frames or None,
             has_audio=bool(container.streams.audio),
-            start_sec=start_sec,
+            start_sec=start_sec_of(stream),
         )
 
 
@@ -71,7 +72,8 @@ def _last_end_sec(container: InputContainer, stream: VideoStream, path: Path) ->
     Raises:
         InputError: If the packets end before the header says so: the file was cut off.
     """
-    ends_sec = _ends_sec(container, stream, header_end_sec(container, stream), path)
+    from_sec = None if container.format.name in UNTRUE_AFTER_SEEK else header_end_sec(container, stream)
+    ends_sec = _ends_sec(container, stream, from_sec, path)
     if stream.index not in ends_sec:
         ends_sec = _ends_sec(container, stream, None, path)
     if stream.duration is not None:
@@ -95,7 +97,7 @@ def _ends_sec(container: InputContainer, stream: VideoStream, from_sec: float | 
     ends_sec: dict[int, float] = {}
     try:
         container.seek(timestamp, stream=stream, backward=True)
-        for packet in container.demux(stream, *container.streams.audio):
+        for packet in demux(container, path, stream, *container.streams.audio):
             if packet.pts is not None:
                 end_sec = _end_sec(packet, 1.0 / frame_rate(stream) if packet.stream_index == stream.index else 0.0)
                 ends_sec[packet.stream_index] = max(end_sec, ends_sec.get(packet.stream_index, end_sec))

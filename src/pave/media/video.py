@@ -18,15 +18,13 @@ from av.video.frame import VideoFrame
 from pave.errors import InputError
 from pave.media.container import open_media, seconds_into, start_sec_of
 from pave.media.decoding import decoded_frames, frame_rate, upright_pixels, video_stream
+from pave.media.packets import UNTRUE_AFTER_SEEK, demux, late_sec
 from pave.media.probe import VideoInfo, probe
 
 __all__ = ["Frames", "VideoInfo", "frames_at", "probe", "sample_frames", "stream_frames", "uniform_times_sec"]
 
 SAME_INSTANT_SEC = 1e-6
 """A time this close before a frame counts as having reached it: the rounding of times, never a picture's length."""
-
-UNTRUE_AFTER_SEEK = frozenset({"mpeg"})
-"""Containers that time only some of their frames, so that times are guesses after a seek: read from the start."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,8 @@ class _Cursor:
         self._scout = scout
         self._scout_stream = video_stream(scout, path)
         self._path = path
-        self._start_sec = start_sec_of(self._stream)
+        self._late_sec = late_sec(scout, self._scout_stream, path)
+        self._start_sec = start_sec_of(self._stream) + self._late_sec
         self._frame_sec = 1.0 / frame_rate(self._stream)
         self._frames = decoded_frames(container, self._stream, path)
         self._shown: VideoFrame | None = None
@@ -190,19 +189,20 @@ class _Cursor:
         for _ in range(2):
             try:
                 self._scout.seek(target, stream=stream, backward=True)
-                key = next((packet for packet in self._scout.demux(stream) if _is_timed_key(packet)), None)
+                packets = demux(self._scout, self._path, stream)
+                key = next((packet for packet in packets if _is_timed_key(packet)), None)
             except av.error.FFmpegError:
                 return None
             if key is None:
                 return None
-            key_sec = seconds_into(stream, key.pts)
+            key_sec = seconds_into(stream, key.pts) - self._late_sec
             if key_sec <= time_sec + SAME_INSTANT_SEC:
                 return key_sec, target
             target = min(key.pts, key.pts if key.dts is None else key.dts) - 1
         return None
 
     def _time_sec(self, frame: VideoFrame) -> float:
-        return seconds_into(self._stream, frame.pts)
+        return seconds_into(self._stream, frame.pts) - self._late_sec
 
     def _duration_sec(self, frame: VideoFrame) -> float:
         return float(frame.duration * frame.time_base) if frame.duration else self._frame_sec
