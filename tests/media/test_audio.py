@@ -303,3 +303,11 @@ def test_times_that_cannot_be_meant_are_damage(tmp_path):
         InputError, match=r"a.mka: sound damaged .* at 0.000 s \(the next sound is timed 1000000.000 s\)"
     ):
         read_audio(path, 16_000)
+
+
+def test_sound_without_a_decoder_is_said(tmp_path):
+    path = write_media(tmp_path / "a.mka", sound=click(1, 2, 16_000))
+    path.write_bytes(path.read_bytes().replace(b"A_AAC", b"A_XYZ"))
+    for read in (lambda: read_audio(path, 16_000), lambda: sample_rate_of(path)):
+        with pytest.raises(InputError, match=r"a.mka: no sound could be decoded"):
+            read()

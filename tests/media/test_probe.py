@@ -126,3 +126,12 @@ def test_cut_files_are_refused(tmp_path, name, kept):
     with pytest.raises(InputError, match="cut off|damaged") as error:
         probe(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_video_without_a_decoder_is_said(tmp_path):
+    path = write_media(tmp_path / "a.mkv", grey_frames(5))
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_UNKNOWN/X/XYZ"))
+    with pytest.raises(
+        InputError, match=r"a.mkv: its video is damaged, or of a kind that cannot be decoded; convert it"
+    ):
+        probe(path)

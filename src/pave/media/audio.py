@@ -105,7 +105,7 @@ def sample_rate_of(path: Path) -> int | None:
     if not _has_sound(path):
         return None
     with open_media(path) as container:
-        return int(container.streams.audio[0].sample_rate)
+        return int(_sound_stream(container, path).sample_rate)
 
 
 def stream_audio(
@@ -167,6 +167,13 @@ def _has_sound(path: Path) -> bool:
     return False
 
 
+def _sound_stream(container: InputContainer, path: Path) -> AudioStream:
+    stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise InputError(_no_sound(path))
+    return stream
+
+
 def _soundfile_blocks(path: Path, from_sec: float, first_channel: bool) -> Iterator[_Block]:
     with soundfile.SoundFile(str(path)) as file:
         if file.frames == 0:
@@ -195,9 +202,7 @@ def _damaged(path: Path, time_sec: float, why: str) -> str:
 
 def _container_blocks(path: Path, from_sec: float, first_channel: bool) -> Iterator[_Block]:
     with open_media(path) as container:
-        stream = container.streams.audio[0]
-        if stream.codec_context is None:
-            raise InputError(_no_sound(path))
+        stream = _sound_stream(container, path)
         zero_sec = _zero_sec(container, stream)
         from_start = from_sec <= PREROLL_SEC or container.format.name in UNTRUE_AFTER_SEEK
         time_sec = 0.0
