@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pave.errors import InputError
-from pave.files import WriteError, check_vacant, files_below, whole_folder, write_whole
+from pave.files import WriteError, check_vacant, files_below, sole_writer, whole_folder, write_whole
 
 
 def test_failed_write_keeps_what_was_there(tmp_path: Path) -> None:
@@ -151,3 +151,12 @@ def test_vacant_folder(tmp_path: Path) -> None:
     for taken in (tmp_path, tmp_path / "file"):
         with pytest.raises(InputError, match="exists and is not empty"):
             check_vacant(taken)
+
+
+def test_a_lock_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(WriteError, match=r"out: cannot be written: "),
+        sole_writer(tmp_path / "file" / "out", "busy"),
+    ):
+        pass

@@ -76,13 +76,15 @@ def sole_writer(path: Path, told: str) -> Iterator[None]:
         told: What a second one is told.
 
     Raises:
-        InputError: If another process is writing.
+        InputError: If another process is writing, or nobody can write there.
     """
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         lock.acquire(timeout=RELEASED_WITHIN_SEC)
     except Timeout:
         raise InputError(told) from None
+    except OSError as error:
+        raise WriteError(path, why_not_written(error)) from None
     try:
         yield
     finally:
