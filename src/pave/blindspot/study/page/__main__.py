@@ -5,6 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pave.blindspot.study.page.write import write_page
+from pave.quiet import quieten_logging
 
-write_page(Path(sys.argv[1]), Path(sys.argv[2]))
+
+def main(studies: Path, page: Path) -> None:
+    """Write the page from the plans and results of a folder."""
+    quieten_logging()
+    from pave.blindspot.study.page.write import write_page
+
+    write_page(studies, page)
+
+
+main(*map(Path, sys.argv[1:]))
