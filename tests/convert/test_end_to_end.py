@@ -146,7 +146,8 @@ class TestPatch:
         with torch.no_grad():
             residuals = patch(list(outputs("base")["pooled_before_projector"]), signals(side), TIMES)
         found = torch.stack(residuals).flatten(1, 2)
-        torch.testing.assert_close(found, outputs(side)["patch_out"], atol=1e-5, rtol=0)
+        # Values of 2 and more differ by 1e-5 with the number of threads already.
+        torch.testing.assert_close(found, outputs(side)["patch_out"], atol=1e-5, rtol=1e-5)
 
     def test_absent_channel_leaves_the_base(self, model: PaveModel, side: str) -> None:
         inputs, wanted = batch("grid", model.family.placeholder_id), outputs("base", "grid.")

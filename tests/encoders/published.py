@@ -114,3 +114,12 @@ def save(path: Path, state: State) -> Path:
     else:
         torch.save(state, path)
     return path
+
+
+def assert_same_spectra(found: torch.Tensor, expected: torch.Tensor) -> None:
+    """Check that log-power spectra have the same amplitudes, to 1e-5 of each and 2e-5 of the loudest.
+
+    The logarithm of near silence beside loud sound shows how a processor rounds, which differs.
+    """
+    found, expected = (torch.exp(spectrum / 2) for spectrum in (found, expected))
+    torch.testing.assert_close(found, expected, atol=2e-5 * expected.max().item(), rtol=1e-5)
