@@ -44,6 +44,16 @@ def test_differences_are_paired_over_clips() -> None:
     assert (same.value, same.interval) == (0, (0, 0))
 
 
+@pytest.mark.parametrize("question", ["?", "and this?"])
+def test_ids_that_two_data_sets_use_are_told_apart(question: str) -> None:
+    first = Response("q", "?", "yes", "yes", True, "clip")
+    both = [first, replace(first, question=question, prediction="no", correct=False)]
+    (same,) = paired("b", both, "a", both, Scoring())
+    assert same.value == 0
+    (other,) = paired("b", both, "a", both[::-1], Scoring())
+    assert other.value == 0
+
+
 def test_what_lies_in_a_folder_stays(tmp_path: Path) -> None:
     data, out = write_data(tmp_path / "set", count=2, videos=2), tmp_path / "out"
     (out / "2-patch-audio").mkdir(parents=True)

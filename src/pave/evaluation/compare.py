@@ -16,7 +16,7 @@ from pave.evaluation.config import EvalConfig
 from pave.evaluation.figures import plain
 from pave.evaluation.folder import COMPARISON_FILE, ResultFolder, folder_name
 from pave.evaluation.questions import read_questions
-from pave.evaluation.responses import Response
+from pave.evaluation.responses import Response, keys_of
 from pave.evaluation.result import EvalResult
 from pave.evaluation.run import answer_and_score, asker_for, channels_of, own_shard, scoring_for, settled
 from pave.evaluation.scoring import Scoring, clusters_of, kept, metrics_of
@@ -173,10 +173,10 @@ def paired(
     Raises:
         InputError: If they have none in common.
     """
-    answered = {(response.id, response.cluster): response for response in others}
-    common = [response for response in responses if (response.id, response.cluster) in answered]
-    ours = kept(common, scoring)
-    theirs = [answered[response.id, response.cluster] for response in ours]
+    answered = dict(zip(keys_of(others), others, strict=True))
+    found = dict(zip(keys_of(responses), responses, strict=True))
+    common = [key for key in found if key in answered]
+    ours, theirs = (kept([side[key] for key in common], scoring) for side in (found, answered))
     metrics, baseline = metrics_of(ours, scoring), metrics_of(theirs, scoring)
     return [
         Difference(

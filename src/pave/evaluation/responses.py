@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -96,6 +97,20 @@ def _cluster(sample: Sample) -> str:
         return os.path.abspath(sample.video)
     missing = sample.extra.get("missing") or []
     return missing[0] if missing else sample.id
+
+
+def keys_of(responses: Sequence[Response]) -> list[tuple[str, str, str, int]]:
+    """Return what tells each response from the others, so that those of two models can be paired.
+
+    Ids are unique in a data set only: of several, those of equal id, video and question are counted.
+    """
+    used: Counter[tuple[str, str, str]] = Counter()
+    keys = []
+    for response in responses:
+        shared = response.id, response.cluster, response.question
+        used[shared] += 1
+        keys.append((*shared, used[shared]))
+    return keys
 
 
 class ResponseFile:

@@ -131,6 +131,15 @@ def test_gains_and_losses_take_turns() -> None:
     assert [pair.after.id for pair in pairs] == ["q2", "q0", "q3", "q1", "q4"]
 
 
+def test_examples_of_ids_that_two_data_sets_use() -> None:
+    before = [Response("q", asked, "yes", f"{asked} no", False, "c") for asked in ("one?", "two?")]
+    after = [Response("q", asked, "yes", f"{asked} yes", True, "c") for asked in ("one?", "two?")]
+    pairs = differing(Entry("a", "", {}, before), Entry("b", "", {}, after[1:]), 5)
+    assert [(pair.before.question, pair.after.question) for pair in pairs] == [("two?", "two?")]
+    pairs = differing(Entry("a", "", {}, before), Entry("b", "", {}, after), 5)
+    assert [(pair.before.question, pair.after.question) for pair in pairs] == [("one?", "one?"), ("two?", "two?")]
+
+
 def test_folders_without_a_result_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no finished result"):
         write_report([tmp_path], tmp_path / "page.html")

@@ -12,7 +12,7 @@ from pathlib import Path
 from pave.errors import InputError
 from pave.evaluation.report.gather import Entry
 from pave.evaluation.report.html import frame_strip, player, verdict, waveform
-from pave.evaluation.responses import Response
+from pave.evaluation.responses import Response, keys_of
 from pave.media.audio import read_audio
 from pave.media.video import sample_frames
 
@@ -39,11 +39,11 @@ def differing(before: Entry, after: Entry, most: int) -> list[Pair]:
         after: The other, on the same samples or some of them.
         most: How many.
     """
-    answers = {(response.id, response.cluster): response for response in before.responses}
+    answers = dict(zip(keys_of(before.responses), before.responses, strict=True))
     pairs = [
-        Pair(answers[response.id, response.cluster], response)
-        for response in after.responses
-        if (response.id, response.cluster) in answers and not response.is_missing
+        Pair(answers[key], response)
+        for key, response in zip(keys_of(after.responses), after.responses, strict=True)
+        if key in answers and not response.is_missing
     ]
     pairs = [pair for pair in pairs if pair.before.prediction != pair.after.prediction]
     gains = [pair for pair in pairs if pair.after.correct and not pair.before.correct]
@@ -113,9 +113,9 @@ def pairs_of(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
     """Return each later result beside the first one of the same samples."""
     found: list[tuple[Entry, Entry]] = []
     for place, after in enumerate(entries):
-        asked = {(response.id, response.cluster) for response in after.responses}
+        asked = set(keys_of(after.responses))
         for before in entries[:place]:
-            if asked & {(response.id, response.cluster) for response in before.responses}:
+            if not asked.isdisjoint(keys_of(before.responses)):
                 found.append((before, after))
                 break
     return found
