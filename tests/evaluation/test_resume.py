@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from pave import files
 from pave.errors import InputError
 from pave.evaluation import collect
 from pave.evaluation.config import EvalConfig, EvalSettings
+from pave.evaluation.folder import ResultFolder
 from pave.evaluation.responses import ResponseFile
 from pave.evaluation.result import EvalResult
 from pave.evaluation.run import run_evaluation
@@ -165,6 +168,45 @@ def test_wrong_input_leaves_no_folder(config: EvalConfig, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="000000.mp4"):
         run_evaluation(replace(config, data=(data,), out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_who_fails_takes_nothing_from_others(
+    config: EvalConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "RELEASED_WITHIN_SEC", 0.1)
+    out = tmp_path / "out"
+    begun = ResponseFile(out / "responses.jsonl")
+
+    def start_another(self: ResultFolder, facts: dict[str, Any]) -> bool:
+        # Another process of the same evaluation is quicker at the very last moment, and has not answered yet.
+        is_first = claim(self, facts)
+        stack.enter_context(begun.writing())
+        return is_first
+
+    claim = ResultFolder.claim
+    monkeypatch.setattr(ResultFolder, "claim", start_another)
+    with ExitStack() as stack:
+        with pytest.raises(InputError, match="another process is writing to it"):
+            run_evaluation(replace(config, out=out))
+        assert {path.name for path in out.iterdir()} == {"run.json", "responses.jsonl", ".responses.jsonl.lock"}
+
+
+def test_the_first_of_two_evaluations_has_the_folder(tmp_path: Path) -> None:
+    """Whoever looks while the other writes sees no half of it, and no folder of somebody else's."""
+    folder = ResultFolder(tmp_path / "out")
+    assert folder.claim({"model": "a"})
+    (folder.path / "run.json").rename(folder.path / ".run.json-being-written.json")
+    folder.check_usable()
+    assert folder.claim({"model": "b"})
+    with pytest.raises(InputError, match='model was "b", is "a"'):
+        folder.claim({"model": "a"})
+    assert not folder.claim({"model": "b"})
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        ResultFolder(tmp_path / "file" / "out").claim({})
 
 
 LAUNCHED = """

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pave.errors import InputError
 from pave.evaluation.asking import Asker, replies
-from pave.evaluation.folder import RUN_FILE, ResultFolder, Shard
+from pave.evaluation.folder import ResultFolder, Shard
 from pave.evaluation.responses import Response, ResponseFile, parse_responses, response_to
 from pave.files import whole_file
 from pave.processes import processes
@@ -34,9 +34,7 @@ def collect(
         InputError: If the folder is another evaluation's, or a medium cannot be used; a folder in which nothing was
             answered yet is left as it was.
     """
-    folder.check_usable()
-    with _left_as_it_was(folder):
-        folder.claim(facts)
+    with _claimed(folder, facts):
         found = _finished(folder, samples)
         if found is None:
             _answer_part(asker, _part(samples, asker.settings.batch_size, shard), folder.responses_file(shard))
@@ -109,15 +107,17 @@ def _whole_lines(path: Any) -> list[Response]:
 
 
 @contextmanager
-def _left_as_it_was(folder: ResultFolder) -> Iterator[None]:
-    """Take away what was made in a folder if the input turns out to be wrong before anything was answered."""
-    existed, claimed = folder.path.exists(), (folder.path / RUN_FILE).exists()
+def _claimed(folder: ResultFolder, facts: Mapping[str, Any]) -> Iterator[None]:
+    """Claim a folder; if the input turns out to be wrong before anything was answered, it is left as it was."""
+    existed = folder.path.exists()
+    is_first = folder.claim(facts)
     try:
         yield
     except InputError:
-        if not claimed and folder.path.exists() and not any(map(_whole_lines, folder.path.glob("responses*.jsonl"))):
-            for path in [folder.path / RUN_FILE, *folder.path.glob("responses*.jsonl")]:
-                path.unlink(missing_ok=True)
+        if is_first:
+            folder.unclaim()
             if not existed:
-                folder.path.rmdir()
+                # Others may have begun there meanwhile.
+                with suppress(OSError):
+                    folder.path.rmdir()
         raise

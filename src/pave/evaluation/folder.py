@@ -10,7 +10,7 @@ from typing import Any
 
 from pave.config import read_json
 from pave.errors import InputError
-from pave.files import write_whole
+from pave.files import WriteError, sole_writer, why_not_written, write_whole
 
 RUN_FILE = "run.json"
 RESULT_FILE = "result.json"
@@ -41,24 +41,33 @@ class ResultFolder:
         """
         if not self.path.exists():
             return
-        if not self.path.is_dir() or (any(self.path.iterdir()) and not (self.path / RUN_FILE).is_file()):
+        if not self.path.is_dir() or (any(self._content()) and not (self.path / RUN_FILE).is_file()):
             raise InputError(
                 f"{self.path}: exists and is not empty, but holds no {RUN_FILE} of an earlier evaluation; "
                 "choose a new or an empty folder"
             )
 
-    def claim(self, facts: Mapping[str, Any]) -> None:
+    def claim(self, facts: Mapping[str, Any]) -> bool:
         """Note what decides the answers, or check that it is what decided those that are there.
 
+        Returns:
+            Whether nobody had noted it before.
+
         Raises:
-            InputError: If the folder is another evaluation's; the message says what differs.
+            InputError: If the folder is another evaluation's; the message says what differs. Or it cannot be written.
         """
         self.check_usable()
         plain = json.loads(json.dumps(facts, default=str))
         path = self.path / RUN_FILE
-        if not path.is_file():
-            write_whole(path, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
-            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError(self.path, why_not_written(error)) from None
+        # Of two evaluations that start at once, the second must see what the first has noted.
+        with sole_writer(path, f"{self.path}: another process is starting there; choose another --out"):
+            if not path.is_file():
+                write_whole(path, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+                return True
         found = list(differences(read_json(path), plain))
         if found:
             told = "; ".join(found[:SHOWN_DIFFERENCES])
@@ -66,6 +75,16 @@ class ResultFolder:
             raise InputError(
                 f"{self.path}: holds another evaluation: {told}{more}; choose another --out, or evaluate as before"
             )
+        return False
+
+    def unclaim(self) -> None:
+        """Take back what :meth:`claim` noted, unless something was done there since."""
+        if [path.name for path in self._content()] == [RUN_FILE]:
+            (self.path / RUN_FILE).unlink()
+
+    def _content(self) -> Iterator[Path]:
+        """Yield what is there; names with a dot are of files that are being written, and of locks."""
+        return (path for path in self.path.iterdir() if not path.name.startswith("."))
 
     def responses_file(self, shard: Shard = (1, 1)) -> Path:
         """Return the file of a part's responses."""

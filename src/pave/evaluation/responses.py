@@ -129,13 +129,20 @@ class ResponseFile:
 
     @contextmanager
     def writing(self) -> Iterator[list[Response]]:
-        """Give the responses that are there; :meth:`append` adds to them inside."""
+        """Give the responses that are there; :meth:`append` adds to them inside.
+
+        After an error the file goes if it holds none.
+        """
         busy = f"{self.path}: another process is writing to it; wait for it, or choose another --out"
         with sole_writer(self.path, busy):
             try:
                 with self.path.open("a+b") as self._file:
                     yield self._recovered()
                     os.fsync(self._file.fileno())
+            except BaseException:
+                if not self.path.stat().st_size:
+                    self.path.unlink()
+                raise
             finally:
                 self._file = None
 
