@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pave.errors import InputError
-from pave.evaluation import collect
+from pave.evaluation import collect, probe
 from pave.evaluation.compare import Difference
 from pave.evaluation.config import EvalConfig, EvalSettings
 from pave.evaluation.probe import SAME_ANSWER, SHUFFLED, _warning, run_probe
@@ -64,13 +64,26 @@ def test_a_patch_that_adds_nothing_is_flagged_in_its_card(
 
 def test_what_lies_in_a_folder_stays(data: Path, tmp_path: Path) -> None:
     patched("llava_onevision").save_patch("audio", tmp_path / "audio")
-    notes = tmp_path / "out" / "1-real" / "notes.txt"
+    notes = tmp_path / "out" / "11-noise" / "notes.txt"
     notes.parent.mkdir(parents=True)
     notes.touch()
     config = EvalConfig((data,), patches=(str(tmp_path / "audio"),), out=tmp_path / "out", settings=SETTINGS)
-    with pytest.raises(InputError, match="1-real: exists and is not empty, but holds no run.json"):
+    with pytest.raises(InputError, match="11-noise: exists and is not empty, but holds no run.json"):
         run_probe(config)
-    assert notes.exists()
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["11-noise", "notes.txt"]
+
+
+def test_a_card_is_written_into_the_users_own_patch_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hear").mkdir()
+    probe._write_card("hear", "found")
+    assert list((tmp_path / "hear").iterdir()) == []
+    # What cannot be written, as on a file system that may only be read, does not cost the result.
+    (tmp_path / "own" / "README.md").mkdir(parents=True)
+    probe._write_card("own", "found")
+    assert "not in the card" in caplog.text and "README.md: cannot be written" in caplog.text
 
 
 def test_altered_channels_reach_the_model(data: Path, tmp_path: Path) -> None:

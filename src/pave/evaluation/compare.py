@@ -118,7 +118,7 @@ def run_comparison(config: EvalConfig, contenders: Sequence[Contender]) -> Compa
     """
     check_contenders(contenders)
     shard = own_shard(config)
-    folders = _result_folders(config, contenders)
+    folders = result_folders(config, [contender.name for contender in contenders])
     settled_frames = config.frames or _common("frames", contenders)
     preset = _common("preset", contenders)
     channels = channels_of([patch for contender in contenders for patch in contender.patches])
@@ -196,15 +196,18 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def _result_folders(config: EvalConfig, contenders: Sequence[Contender]) -> list[ResultFolder | None]:
-    """Return the folder of each contender, all of them usable."""
+def result_folders(config: EvalConfig, names: Sequence[str]) -> Sequence[ResultFolder | None]:
+    """Return the folder in ``out`` of each of several evaluations.
+
+    Raises:
+        InputError: If one of them is somebody else's.
+    """
     if config.out is None:
-        return [None] * len(contenders)
-    names = [folder_name(number, contender.name) for number, contender in enumerate(contenders, start=1)]
-    folders = [ResultFolder(config.out / name) for name in names]
+        return [None] * len(names)
+    folders = [ResultFolder(config.out / folder_name(number, name)) for number, name in enumerate(names, start=1)]
     for folder in folders:
         folder.check_usable()
-    return [*folders]
+    return folders
 
 
 def _base(config: EvalConfig, contenders: Sequence[Contender]) -> PaveModel:

@@ -14,12 +14,12 @@ from pave.data.window import MediaWindow
 from pave.errors import InputError
 from pave.evaluation.alterations import AlteredMedia, noise, same_answer_donors, shifted, shuffled_donors, zeroed
 from pave.evaluation.asking import Asker, Media
-from pave.evaluation.compare import Difference, paired, write_json
+from pave.evaluation.compare import Difference, paired, result_folders, write_json
 from pave.evaluation.config import EvalConfig
 from pave.evaluation.figures import figure, plain, span
-from pave.evaluation.folder import PLOT_FILE, PROBE_FILE, ResultFolder, folder_name
+from pave.evaluation.folder import PLOT_FILE, PROBE_FILE
 from pave.evaluation.probe_plot import REAL, ProbeRow, write_plot
-from pave.evaluation.questions import Questions, read_questions
+from pave.evaluation.questions import Questions, check_ids, read_questions
 from pave.evaluation.result import EvalResult
 from pave.evaluation.run import (
     answer_and_score,
@@ -31,7 +31,9 @@ from pave.evaluation.run import (
     settled,
 )
 from pave.evaluation.scoring import Scoring
+from pave.files import WriteError
 from pave.processes import processes
+from pave.shipped import shipped_patches
 from pave.types import Sample
 
 logger = logging.getLogger(__name__)
@@ -106,15 +108,15 @@ def run_probe(config: EvalConfig) -> Probe | None:
     if not channels:
         raise InputError("--probe: no patch reads a side channel; name one by --patch")
     questions = read_questions(config, channels)
-    check_ids(questions.samples)
+    check_ids(questions.samples, "--probe", "probe one set")
     scoring = scoring_for(config, questions)
     model = load_model(config)
     processor = PaveProcessor.from_model(model, config.frames)
     asker = asker_for(model, settled(config.settings, scoring), processor)
     variants, left_out = variants_of(asker, questions.samples, scoring.seed)
     results: dict[str, EvalResult] = {}
-    for number, variant in enumerate(variants, start=1):
-        folder = None if config.out is None else ResultFolder(config.out / folder_name(number, variant.name))
+    folders = result_folders(config, [variant.name for variant in variants])
+    for variant, folder in zip(variants, folders, strict=True):
         altered = {"name": variant.name, "seed": scoring.seed}
         asked = Questions(variant.samples, questions.unreferenced)
         result = answer_and_score(replace(asker, media=variant.media), asked, scoring, config, folder, shard, altered)
@@ -126,19 +128,6 @@ def run_probe(config: EvalConfig) -> Probe | None:
     if processes().is_main_process:
         _keep(probe, config)
     return probe
-
-
-def check_ids(samples: Sequence[Sample]) -> None:
-    """Check that ids tell samples apart, across data sets, too.
-
-    Raises:
-        InputError: If one stands for two.
-    """
-    seen: dict[str, str] = {}
-    for sample in samples:
-        if sample.id in seen:
-            raise InputError(f"--probe: {sample.source} has the id {sample.id!r} of {seen[sample.id]}; probe one set")
-        seen[sample.id] = sample.source
 
 
 def variants_of(asker: Asker, samples: Sequence[Sample], seed: int) -> tuple[list[Variant], dict[str, str]]:
@@ -208,9 +197,19 @@ def _keep(probe: Probe, config: EvalConfig) -> None:
     if config.out is not None:
         write_json(config.out / PROBE_FILE, probe.to_dict())
         write_plot(config.out / PLOT_FILE, probe.rows, probe.chance)
-    sources = [patch for patch in config.patches if Path(patch).is_dir()]
-    if len(config.patches) == 1 and sources:
-        write_probe_section(Path(sources[0]), card_text(probe))
+    if len(config.patches) == 1:
+        _write_card(config.patches[0], card_text(probe))
+
+
+def _write_card(source: str, text: str) -> None:
+    """Put the verdict into the card of a patch that is the user's own folder; what was found is told all the same."""
+    # A folder may have the name of a shipped patch, which is meant then.
+    if source in shipped_patches() or not Path(source).is_dir():
+        return
+    try:
+        write_probe_section(Path(source), text)
+    except WriteError as error:
+        logger.warning("the verdict is not in the card of the patch: %s", error)
 
 
 def card_text(probe: Probe) -> str:

@@ -60,6 +60,24 @@ def with_references(samples: Sequence[Sample]) -> Questions:
     return Questions(found, len(samples) - len(found))
 
 
+def check_ids(samples: Sequence[Sample], what: str, remedy: str) -> None:
+    """Check that ids tell samples apart, across data sets, too.
+
+    Args:
+        samples: The samples.
+        what: What needs it, and opens the message.
+        remedy: What to do otherwise.
+
+    Raises:
+        InputError: If one stands for two.
+    """
+    seen: dict[str, str] = {}
+    for sample in samples:
+        if sample.id in seen:
+            raise InputError(f"{what}: {sample.source} has the id {sample.id!r} of {seen[sample.id]}; {remedy}")
+        seen[sample.id] = sample.source
+
+
 def _check_fields(sample: Sample) -> None:
     missing = sample.extra.get("missing") or []
     if not isinstance(missing, list) or not all(isinstance(name, str) for name in missing):
