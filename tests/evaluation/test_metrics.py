@@ -11,7 +11,7 @@ from pave.evaluation.metrics import exact_match, normalised
 
 @pytest.mark.parametrize(
     ("prediction", "reference"),
-    [("Red cube.", "red cube"), ("  the\nring ", "the ring"), ("It's 3!", "its 3"), ("YES", "yes")],
+    [("Red cube.", "red cube"), ("  the\nring ", "the ring"), ("It's 3!", "its 3"), ("YES", "yes"), (" ? ", "?")],
 )
 def test_same(prediction: str, reference: str) -> None:
     assert exact_match(prediction, reference)
@@ -19,7 +19,7 @@ def test_same(prediction: str, reference: str) -> None:
 
 @pytest.mark.parametrize(
     ("prediction", "reference"),
-    [("a piano", "no"), ("redcube", "red cube"), ("", "yes"), ("yes yes", "yes")],
+    [("a piano", "no"), ("redcube", "red cube"), ("", "yes"), ("yes yes", "yes"), ("+", "-"), ("", "?")],
 )
 def test_different(prediction: str, reference: str) -> None:
     assert not exact_match(prediction, reference)

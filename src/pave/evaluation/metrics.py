@@ -8,8 +8,8 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalised(answer: str) -> str:
-    """Return an answer in lower case, without ASCII punctuation, its words one space apart."""
-    return " ".join(answer.lower().translate(_PUNCTUATION).split())
+    """Return an answer in lower case, its words one space apart, without ASCII punctuation unless that is all."""
+    return " ".join(answer.lower().translate(_PUNCTUATION).split()) or " ".join(answer.split())
 
 
 def exact_match(prediction: str, reference: str) -> bool:
