@@ -42,6 +42,20 @@ def test_predictions_of_others(data: Path, tmp_path: Path, capsys: pytest.Captur
     assert "50.0%" in capsys.readouterr().out
 
 
+def test_predictions_are_of_one_data_set(data: Path, tmp_path: Path) -> None:
+    other = write_data(tmp_path / "other", count=4, videos=2)
+    with pytest.raises(InputError, match="samples.jsonl:1 has the id 'tiny-0' of .*; score one set at a time"):
+        rescore(write_predictions(tmp_path / "said.jsonl", RIGHT), data=[data, other])
+
+
+@pytest.mark.parametrize("change", [{"extra": None}, {"prediction": None}, {"correct": 1}, {"absent": "audio"}])
+def test_fields_of_another_type_are_no_response(data: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    line = json.loads(as_line(response_to(read_samples(data)[0], "yes")))
+    (tmp_path / "responses.jsonl").write_text(json.dumps({**line, **change}) + "\n")
+    with pytest.raises(InputError, match="responses.jsonl:1: no response as pave eval writes it"):
+        rescore(tmp_path / "responses.jsonl")
+
+
 def test_responses_carry_all_that_scores_need(data: Path, tmp_path: Path) -> None:
     said = dict(RIGHT)
     responses = [response_to(sample, said[sample.id]) for sample in read_samples(data)]

@@ -14,7 +14,9 @@ from pave.data.cache import MediaCache
 from pave.data.jsonl import read_samples
 from pave.data.processor import PaveProcessor
 from pave.errors import InputError
+from pave.evaluation import run
 from pave.evaluation.config import EvalConfig, EvalSettings
+from pave.evaluation.questions import with_references
 from pave.evaluation.result import EvalResult
 from pave.evaluation.run import evaluate, load_model, run_evaluation
 from pave.model import PaveModel
@@ -163,6 +165,21 @@ def test_nothing_to_score_is_refused(tmp_path: Path) -> None:
         evaluate(patched("llava_onevision"), unanswered, SETTINGS)
     with pytest.raises(InputError, match="samples.jsonl:1: field 'blind' is 'half'; it must be of type int or float"):
         evaluate(patched("llava_onevision"), [replace(samples[0], extra={"blind": "half"})], SETTINGS)
+
+
+def test_what_no_answer_could_be_scored_by_is_refused_before_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_data(tmp_path / "set", count=2, benchmark="avqa")
+    monkeypatch.setattr(run, "load_model", None)
+    config = EvalConfig((data,), base=str(base_folder("llava_onevision")), settings=SETTINGS)
+    with pytest.raises(InputError, match="sample 'tiny-0': choices is None; it must be a list of texts"):
+        run_evaluation(config)
+    samples = read_samples(data)
+    with pytest.raises(InputError, match="sample 'tiny-0': choices is None"):
+        evaluate(patched("llava_onevision"), samples, SETTINGS)
+    blank = [replace(samples[0], extra={"references": [" "]}), *samples[1:]]
+    assert with_references(blank).unreferenced == 1
 
 
 def save_patch(folder: Path) -> Path:

@@ -20,7 +20,7 @@ class Questions:
     """What is asked.
 
     Args:
-        samples: Samples with at least one reference.
+        samples: Samples with at least one reference that is not blank.
         unreferenced: How many had none, and are left out.
     """
 
@@ -52,7 +52,7 @@ def with_references(samples: Sequence[Sample]) -> Questions:
     Raises:
         InputError: If there is none, or a field that is scored by is of another type.
     """
-    found = [sample for sample in samples if references_of(sample)]
+    found = [sample for sample in samples if any(text.strip() for text in references_of(sample))]
     if not found:
         raise InputError(f"none of {len(samples)} samples ends with an answer; there is nothing to score")
     for sample in found:

@@ -13,7 +13,7 @@ from pave.errors import InputError
 from pave.evaluation.conventions.pairing import check_answered
 from pave.evaluation.figures import plain
 from pave.evaluation.folder import RESPONSES_FILE, RESULT_FILE, RUN_FILE
-from pave.evaluation.questions import with_references
+from pave.evaluation.questions import check_ids, with_references
 from pave.evaluation.responses import Response, read_responses, response_to
 from pave.evaluation.scoring import score, scoring_of
 
@@ -73,6 +73,7 @@ def joined(path: Path, data: Sequence[Path]) -> tuple[list[Response], int]:
         InputError: If an id is repeated or unknown, or a sample with a reference has no prediction.
     """
     samples = [sample for folder in data for sample in read_samples(folder, _channels(folder))]
+    check_ids(samples, "score", "score one set at a time")
     predictions = read_predictions(path)
     questions = with_references(samples)
     wanted = [sample.id for sample in questions.samples if not sample.extra.get("missing")]

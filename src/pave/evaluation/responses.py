@@ -9,12 +9,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from types import NoneType
 from typing import Any, BinaryIO
 
 from pave.errors import InputError
 from pave.evaluation.metrics import exact_match
 from pave.files import sole_writer
 from pave.types import Sample
+
+KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "question", "answer", "prediction", "cluster"), (str,)),
+    "correct": (bool,),
+    "extra": (dict,),
+    "video": (str, NoneType),
+    "side": (dict,),
+    "absent": (list,),
+}
+"""Types of the fields of a response in its file."""
 
 
 @dataclass(frozen=True)
@@ -195,8 +206,11 @@ def _parse(line: bytes, source: str) -> Response:
         record = json.loads(line)
     except ValueError:
         raise InputError(f"{source}: not valid JSON; the file is damaged") from None
-    known = {entry.name for entry in fields(Response)}
-    wanted = known - {"video", "side", "absent", "extra"}
-    if not isinstance(record, dict) or not wanted <= set(record) <= known:
+    wanted = {entry.name for entry in fields(Response)} - {"video", "side", "absent", "extra"}
+    if not isinstance(record, dict) or not wanted <= set(record) <= set(KINDS) or not _are_of_kind(record):
         raise InputError(f"{source}: no response as pave eval writes it; give a responses.jsonl")
     return Response(**record)
+
+
+def _are_of_kind(record: Mapping[str, Any]) -> bool:
+    return all(isinstance(value, KINDS[name]) for name, value in record.items())

@@ -21,7 +21,7 @@ from pave.evaluation.folder import ResultFolder, Shard
 from pave.evaluation.questions import Questions, read_questions, with_references
 from pave.evaluation.responses import Response, response_to
 from pave.evaluation.result import EvalResult
-from pave.evaluation.scoring import OWN_SETS, Scoring, score, scoring_of
+from pave.evaluation.scoring import OWN_SETS, Scoring, check_scorable, score, scoring_of
 from pave.model import PaveModel
 from pave.patches.compose import balance
 from pave.processes import processes
@@ -145,10 +145,13 @@ def scoring_for(config: EvalConfig, questions: Questions) -> Scoring:
     """Return how a configuration's samples are scored.
 
     Raises:
-        InputError: If benchmark or convention is unknown, or the samples are of another benchmark.
+        InputError: If benchmark or convention is unknown, the samples are of another benchmark, or they lack what the
+            convention reads.
     """
     seed, skip = config.settings.seed, config.skip_missing
-    return scoring_of(questions.samples, config.benchmark, config.convention, seed, skip)
+    scoring = scoring_of(questions.samples, config.benchmark, config.convention, seed, skip)
+    check_scorable(questions.samples, scoring)
+    return scoring
 
 
 def settled(settings: EvalSettings, scoring: Scoring) -> EvalSettings:
@@ -224,6 +227,7 @@ def evaluate(
     settings = settings or EvalSettings()
     questions = with_references(samples)
     scoring = scoring or scoring_of(questions.samples, None, None, settings.seed, skip_missing=False)
+    check_scorable(questions.samples, scoring)
     settings = settled(settings, scoring)
     asker = asker_for(model, settings, processor or PaveProcessor.from_model(model), reader, base_only)
     if cache is not None:

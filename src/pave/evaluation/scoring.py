@@ -12,7 +12,7 @@ import numpy as np
 from pave.errors import InputError
 from pave.evaluation import conventions
 from pave.evaluation.conventions.convention import Metric, Scored
-from pave.evaluation.responses import Response
+from pave.evaluation.responses import Response, references_of, response_to
 from pave.evaluation.statistics import clustered_interval, metric_interval
 from pave.types import Sample
 
@@ -62,6 +62,16 @@ def scoring_of(
     chosen = convention or conventions.names(benchmark)[0]
     conventions.get(benchmark, chosen).check()
     return Scoring(benchmark, chosen, seed, skip_missing)
+
+
+def check_scorable(samples: Sequence[Sample], scoring: Scoring) -> None:
+    """Check that answers to samples can be scored, as if each were answered right, before anything is asked.
+
+    Raises:
+        InputError: If a sample lacks a field that the convention reads; the message names it.
+    """
+    answered = [response_to(sample, references_of(sample)[0]) for sample in samples]
+    conventions.get(scoring.benchmark, scoring.convention).check_samples(as_scored(answered))
 
 
 def metrics_of(responses: Sequence[Response], scoring: Scoring) -> dict[str, Metric]:

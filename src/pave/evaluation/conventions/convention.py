@@ -84,6 +84,17 @@ class Convention:
     check: Callable[[], object] = _no_check
     group: Callable[[Scored], str | None] = _category
 
+    def check_samples(self, samples: Sequence[Scored]) -> None:
+        """Check that samples have the fields that ``score`` reads, so that nothing is asked in vain.
+
+        It scores them as they are. What needs something outside Python takes long, and reads texts alone.
+
+        Raises:
+            InputError: As ``score`` does.
+        """
+        if self.check is _no_check:
+            self.score(samples)
+
 
 def checked(score: Score) -> Score:
     """Make a scorer refuse samples that cannot be scored, and say how many predictions are empty for no known reason.
