@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
 from pave.errors import InputError
 from pave.media.audio import read_audio
+from pave.media.reference_frames import frame_times_sec
 from pave.media.video import frames_at, probe, sample_frames
-from tests.media.writing import click, grey_frames, grey_levels, write_media
+from tests.media.writing import click, grey_frames, grey_levels, write_avi, write_media
 
 
 def recording(path: Path, first_sec: float = 0.0) -> bytes:
@@ -71,23 +70,13 @@ def test_a_track_that_begins_in_mid_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"late.flv: a track begins in mid-file; put it into an mp4 first"):
         read_audio(path, 16_000)
+    with pytest.raises(InputError, match=r"late.flv: a track begins in mid-file; put it into an mp4 first"):
+        frame_times_sec(path)
 
 
 @pytest.mark.parametrize(("codec", "held_back"), [("libx264", 2), ("mpeg4", 2), ("mpeg4", 0)])
 def test_an_avi_begins_with_its_first_picture(tmp_path: Path, codec: str, held_back: int) -> None:
-    path = tmp_path / "clip.avi"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=10)
-        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 10)
-        stream.codec_context.max_b_frames = held_back
-        stream.codec_context.gop_size = 8
-        stream.codec_context.thread_count = 1
-        for number, pixels in enumerate(grey_frames(20)):
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 10)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    path = write_avi(tmp_path / "clip.avi", grey_frames(20), codec, held_back)
     assert probe(path).duration_sec == pytest.approx(2.0)
     for frames in (frames_at(path, [0.0, 0.3, 1.25, 1.9]), frames_at(path, [1.9, 1.25, 0.3, 0.0])):
         levels = frames.pixels.mean(axis=(1, 2, 3))

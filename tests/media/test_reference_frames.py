@@ -12,7 +12,7 @@ from PIL import Image
 
 from pave.errors import InputError
 from pave.media.reference_frames import evenly_numbered, frame_times_sec, sample_reference_frames, squash
-from tests.media.writing import grey_frames, grey_levels, write_media
+from tests.media.writing import grey_frames, grey_levels, write_avi, write_media
 
 
 def numbers(frames: np.ndarray) -> list[int]:
@@ -61,6 +61,15 @@ def test_numbers_count_frames_whatever_their_length(tmp_path: Path) -> None:
     np.testing.assert_allclose(sampled.times_sec, [0, 0.3, 5.0], atol=1e-3)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_frames_of_an_avi_with_b_frames_keep_their_times(tmp_path: Path, codec: str) -> None:
+    path = write_avi(tmp_path / "film.avi", grey_frames(20), codec, held_back=2)
+    np.testing.assert_allclose(frame_times_sec(path), np.arange(20) / 10, atol=1e-9)
+    sampled = sample_reference_frames(path, 6)
+    assert numbers(sampled.pixels) == [0, 3, 7, 11, 15, 19]
+    np.testing.assert_allclose(sampled.times_sec, [0, 0.3, 0.7, 1.1, 1.5, 1.9], atol=1e-9)
+
+
 def test_a_short_video_repeats_frames(tmp_path: Path) -> None:
     path = write_media(tmp_path / "film.mp4", grey_frames(3))
     assert numbers(sample_reference_frames(path, 5).pixels) == [0, 0, 1, 1, 2]
@@ -94,6 +103,13 @@ def test_pictures_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     (folder / "2.jpg").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"2\.jpg: not a whole picture"):
         sample_reference_frames(folder, 2)
+
+
+def test_a_picture_of_more_pixels_than_can_be_meant_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_pictures(tmp_path / "scene", ["1.jpg"])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(InputError, match=r"1\.jpg: states more than 200 pixels"):
+        sample_reference_frames(folder, 1)
 
 
 def test_a_cut_video_is_named(tmp_path: Path) -> None:

@@ -76,6 +76,20 @@ def write_media(
     return path
 
 
+def write_avi(path: Path, frames: np.ndarray, codec: str, held_back: int) -> Path:
+    """Write an AVI of 10 pictures a second (F,H,W,3), up to ``held_back`` of which in a row wait for a later one."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 10)
+        stream.codec_context.max_b_frames = held_back
+        stream.codec_context.gop_size = 8
+        stream.codec_context.thread_count = 1
+        _write_frames(container, stream, frames, np.arange(len(frames)) / 10)
+    return path
+
+
 def _add_video(container, codec: str, frames: np.ndarray, fps: int, gop: int):
     stream = container.add_stream(codec, rate=fps)
     stream.height, stream.width = frames.shape[1:3]

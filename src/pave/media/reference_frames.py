@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import av
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from PIL import Image
 
 from pave.errors import InputError
 from pave.media.container import open_media, seconds_into
 from pave.media.decoding import decoded_frames, video_stream
+from pave.media.depth import read_picture
+from pave.media.packets import UNTRUE_AFTER_SEEK, demux, late_sec
 from pave.media.probe import probe
-from pave.media.video import UNTRUE_AFTER_SEEK, Frames, frames_at
+from pave.media.video import Frames, frames_at
 
 logger = logging.getLogger(__name__)
 
@@ -51,15 +56,24 @@ def frame_times_sec(path: Path) -> np.ndarray:
         return np.arange(len(_numbered(path)), dtype=np.float64)
     with open_media(path) as container:
         stream = video_stream(container, path)
-        untrue = container.format.name in UNTRUE_AFTER_SEEK
-        packets = iter(()) if untrue else container.demux(stream)
-        stamps = [packet.pts for packet in packets if packet.size and not packet.is_discard]
+        begun_sec = late_sec(container, stream, path)
+        stamps = _packet_stamps(container, stream, path)
         if not stamps or None in stamps:
             container.seek(stream.start_time or 0, stream=stream, backward=True)
             stamps = [frame.pts for frame in decoded_frames(container, stream, path)]
         if not stamps:
             raise InputError(f"{path}: the video has no frames; record or convert it again")
-        return np.array([seconds_into(stream, stamp) for stamp in sorted(stamps)])
+        return np.array([seconds_into(stream, stamp) - begun_sec for stamp in sorted(stamps)])
+
+
+def _packet_stamps(container: InputContainer, stream: VideoStream, path: Path) -> list[int | None]:
+    if container.format.name in UNTRUE_AFTER_SEEK:
+        return []
+    try:
+        return [packet.pts for packet in demux(container, path, stream) if packet.size and not packet.is_discard]
+    except av.error.FFmpegError:
+        # Decoding comes upon the same damage, and tells its second.
+        return []
 
 
 def squash(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -74,7 +88,7 @@ def _pictures(folder: Path, count: int) -> Frames:
         done = f"the first {count} are used" if len(files) > count else f"the last one is repeated up to {count}"
         logger.warning("%s: holds %d pictures; %s", folder, len(files), done)
     chosen = np.minimum(np.arange(count), len(files) - 1)
-    pictures = [_picture(file) for file in files[:count]]
+    pictures = [read_picture(file) for file in files[:count]]
     for file, picture in zip(files, pictures, strict=False):
         if picture.shape != pictures[0].shape:
             raise InputError(f"{file}: has another size than {files[0].name}; scale the pictures of a folder alike")
@@ -86,12 +100,3 @@ def _numbered(folder: Path) -> list[Path]:
     if not files:
         raise InputError(f"{folder}: holds no .jpg pictures named by numbers; name a video file or such a folder")
     return sorted(files, key=lambda file: (int(file.stem), file.name))
-
-
-def _picture(file: Path) -> np.ndarray:
-    try:
-        with Image.open(file) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{file}: not a whole picture ({reason}); copy it again") from None
