@@ -297,6 +297,17 @@ def test_a_streamed_flac_whose_header_states_no_length(tmp_path):
     assert len(audio.samples) == 32_000 and onset_sec(audio.samples, 16_000) == pytest.approx(1.5, abs=0.001)
 
 
+def test_a_flac_whose_first_samples_are_damaged(tmp_path):
+    path = write_media(tmp_path / "hole.flac", sound=click(0.5, 1.2, 16_000), audio_codec="flac")
+    content = bytearray(path.read_bytes())
+    frame = content.index(b"\xff\xf8")
+    content[frame : frame + 40] = bytes(40)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"hole.flac: sound damaged or cut off at 0.000 s") as error:
+        read_audio(path, 16_000)
+    assert "\n" not in str(error.value)
+
+
 def test_times_that_cannot_be_meant_are_damage(tmp_path):
     path = write_media(tmp_path / "a.mka", sound=click(0.5, 1, 16_000), sound_start_sec=1e6, audio_codec="pcm_s16le")
     with pytest.raises(

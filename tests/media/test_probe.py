@@ -35,6 +35,24 @@ def test_a_stream_of_unknown_length_is_measured(tmp_path):
     assert probe(path).duration_sec == pytest.approx(2.5, abs=2e-3)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("name", ["a.flv", "a.mkv", "a.mp4"])
+def test_the_shortest_films_are_measured(tmp_path, name, count):
+    path = write_media(tmp_path / name, grey_frames(count), fps=25)
+
+    assert probe(path).duration_sec == pytest.approx(count / 25, abs=2e-3)
+    assert len(frames_at(path, np.arange(count) / 25).pixels) == count
+
+
+def test_pictures_without_times_are_said(tmp_path, monkeypatch):
+    from pave.media import probe as module
+
+    path = write_media(tmp_path / "a.mkv", grey_frames(5))
+    monkeypatch.setattr(module, "_ends_sec", lambda *_: {})
+    with pytest.raises(InputError, match=r"a\.mkv: its pictures have no times"):
+        probe(path)
+
+
 def test_where_the_picture_starts_on_the_containers_clock(tmp_path):
     path = write_media(tmp_path / "late.mkv", grey_frames(10), np.arange(10) / 10 + 2.0, sound=click(1, 4, 16_000))
 

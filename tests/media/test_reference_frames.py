@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from PIL import Image
 
 from pave.errors import InputError
 from pave.media.reference_frames import evenly_numbered, frame_times_sec, sample_reference_frames, squash
+from pave.media.video import frames_at
 from tests.media.writing import grey_frames, grey_levels, write_avi, write_media
 
 
@@ -110,6 +112,41 @@ def test_a_picture_of_more_pixels_than_can_be_meant_is_said(tmp_path: Path, monk
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(InputError, match=r"1\.jpg: states more than 200 pixels"):
         sample_reference_frames(folder, 1)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "nut"])
+def test_pictures_that_lean_on_what_was_cut_away_are_no_frames(tmp_path: Path, suffix: str) -> None:
+    whole = tmp_path / "whole.mkv"
+    open_gops = {"x264-params": "keyint=12:min-keyint=12:open-gop=1:bframes=3:scenecut=0:b-adapt=0"}
+    with av.open(str(whole), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options=open_gops)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        for pixels in grey_frames(40):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    path = tmp_path / f"later.{suffix}"
+    with av.open(str(whole)) as source, av.open(str(path), "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.dts is not None]
+        second_key = [number for number, packet in enumerate(packets) if packet.is_keyframe][1]
+        for packet in packets[second_key:]:
+            packet.stream = stream
+            container.mux(packet)
+    times_sec = frame_times_sec(path)
+    assert times_sec[0] == 0 and (np.diff(times_sec) > 0).all()
+    first = numbers(frames_at(path, [0.0]).pixels)[0]
+    assert numbers(sample_reference_frames(path, 3).pixels)[0] == first
+    assert len(times_sec) == len(set(frames_at(path, times_sec).times_sec))
+
+
+def test_a_video_whose_only_keyframe_is_damaged_is_named(tmp_path: Path) -> None:
+    path = write_media(tmp_path / "film.mkv", grey_frames(20))
+    content = path.read_bytes()
+    inside = content.index(b"\x1f\x43\xb6\x75") + 4
+    path.write_bytes(content[:inside] + content[inside + 50 :])
+    with pytest.raises(InputError, match=r"film\.mkv: the video has no frames") as error:
+        frame_times_sec(path)
+    assert "\n" not in str(error.value)
 
 
 def test_a_cut_video_is_named(tmp_path: Path) -> None:

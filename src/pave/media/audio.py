@@ -180,16 +180,16 @@ def _soundfile_blocks(path: Path, from_sec: float, first_channel: bool) -> Itera
             raise InputError(_no_sound(path))
         rate = file.samplerate
         first = min(max(0, math.floor(from_sec * rate)), file.frames)
-        file.seek(first)
-        while first < file.frames:
-            try:
+        try:
+            file.seek(first)
+            while first < file.frames:
                 samples = file.read(round(PIECE_SEC * rate), dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError as error:
-                raise InputError(_damaged(path, first / rate, error.error_string)) from None
-            if not len(samples):
-                raise InputError(_damaged(path, first / rate, f"the header states {file.frames / rate:.3f} s"))
-            yield _Block(first / rate, _mono(samples.T, first_channel), rate)
-            first += len(samples)
+                if not len(samples):
+                    raise InputError(_damaged(path, first / rate, f"the header states {file.frames / rate:.3f} s"))
+                yield _Block(first / rate, _mono(samples.T, first_channel), rate)
+                first += len(samples)
+        except soundfile.LibsndfileError as error:
+            raise InputError(_damaged(path, first / rate, error.error_string)) from None
 
 
 def _no_sound(path: Path) -> str:

@@ -73,9 +73,13 @@ def _last_end_sec(container: InputContainer, stream: VideoStream, path: Path) ->
         InputError: If the packets end before the header says so: the file was cut off.
     """
     from_sec = None if container.format.name in UNTRUE_AFTER_SEEK else header_end_sec(container, stream)
-    ends_sec = _ends_sec(container, stream, from_sec, path)
+    ends_sec = {} if from_sec is None else _ends_sec(container, stream, from_sec, path)
     if stream.index not in ends_sec:
-        ends_sec = _ends_sec(container, stream, None, path)
+        # FFmpeg does not take every short or damaged file back to its start; a second handle stands there.
+        with open_media(path) as second:
+            ends_sec = _ends_sec(second, video_stream(second, path), None, path)
+    if stream.index not in ends_sec:
+        raise InputError(f"{path}: its pictures have no times; put them into a container such as mp4")
     if stream.duration is not None:
         found_sec, promised_sec = ends_sec[stream.index], header_end_sec(container, stream)
     elif container.duration is not None and all(other.type in ("video", "audio") for other in container.streams):
@@ -91,12 +95,12 @@ def _last_end_sec(container: InputContainer, stream: VideoStream, path: Path) ->
 
 
 def _ends_sec(container: InputContainer, stream: VideoStream, from_sec: float | None, path: Path) -> dict[int, float]:
-    """Return where each stream of pictures or sound ends, reading on from the keyframe before ``from_sec``."""
-    start = stream.start_time or 0
-    timestamp = start if from_sec is None else max(start, math.floor(from_sec / stream.time_base))
+    """Return where each stream of pictures or sound ends, read from the keyframe before ``from_sec``, if given."""
     ends_sec: dict[int, float] = {}
     try:
-        container.seek(timestamp, stream=stream, backward=True)
+        if from_sec is not None:
+            timestamp = max(stream.start_time or 0, math.floor(from_sec / stream.time_base))
+            container.seek(timestamp, stream=stream, backward=True)
         for packet in demux(container, path, stream, *container.streams.audio):
             if packet.pts is not None:
                 end_sec = _end_sec(packet, 1.0 / frame_rate(stream) if packet.stream_index == stream.index else 0.0)

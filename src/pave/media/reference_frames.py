@@ -17,7 +17,7 @@ from pave.media.decoding import decoded_frames, video_stream
 from pave.media.depth import read_picture
 from pave.media.packets import UNTRUE_AFTER_SEEK, demux, late_sec
 from pave.media.probe import probe
-from pave.media.video import Frames, frames_at
+from pave.media.video import SAME_INSTANT_SEC, Frames, frames_at
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +59,17 @@ def frame_times_sec(path: Path) -> np.ndarray:
         begun_sec = late_sec(container, stream, path)
         stamps = _packet_stamps(container, stream, path)
         if not stamps or None in stamps:
-            container.seek(stream.start_time or 0, stream=stream, backward=True)
-            stamps = [frame.pts for frame in decoded_frames(container, stream, path)]
+            stamps = _decoded_stamps(path)
         if not stamps:
             raise InputError(f"{path}: the video has no frames; record or convert it again")
-        return np.array([seconds_into(stream, stamp) - begun_sec for stamp in sorted(stamps)])
+        times_sec = np.array([seconds_into(stream, stamp) - begun_sec for stamp in sorted(stamps)])
+        # What comes before the start leans on pictures that were cut away, and cannot be decoded.
+        return times_sec[times_sec > -SAME_INSTANT_SEC]
+
+
+def _decoded_stamps(path: Path) -> list[int]:
+    with open_media(path) as container:
+        return [frame.pts for frame in decoded_frames(container, video_stream(container, path), path)]
 
 
 def _packet_stamps(container: InputContainer, stream: VideoStream, path: Path) -> list[int | None]:
