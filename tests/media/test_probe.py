@@ -44,6 +44,12 @@ def test_the_shortest_films_are_measured(tmp_path, name, count):
     assert len(frames_at(path, np.arange(count) / 25).pixels) == count
 
 
+def test_the_ticks_of_a_clock_are_no_frame_rate(tmp_path):
+    info = probe(write_media(tmp_path / "one.ts", grey_frames(1)))
+
+    assert (info.frame_rate, info.duration_sec) == (25, pytest.approx(0.04)), "of one picture no rate is known"
+
+
 def test_pictures_without_times_are_said(tmp_path, monkeypatch):
     from pave.media import probe as module
 

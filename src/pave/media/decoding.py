@@ -15,6 +15,9 @@ from pave.errors import InputError
 from pave.media.container import picture_stream, reason, seconds_into, start_sec_of
 from pave.media.packets import demux
 
+TICKS_PER_SEC = 1000
+"""From here on a guessed rate is that of the clock by which pictures are timed, not of the pictures."""
+
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
     """Return the stream of moving pictures, ready to decode.
@@ -74,8 +77,8 @@ def upright_pixels(frame: VideoFrame) -> np.ndarray:
 
 def frame_rate(stream: VideoStream) -> float:
     """Return the average frames a second, as the container states or guesses it, else 25."""
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-    return float(rate) if rate else 25.0
+    guesses = (rate for rate in (stream.guessed_rate, stream.base_rate) if rate and rate < TICKS_PER_SEC)
+    return float(stream.average_rate or next(guesses, 25))
 
 
 def header_end_sec(container: InputContainer, stream: VideoStream) -> float | None:
