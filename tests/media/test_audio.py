@@ -146,6 +146,35 @@ def test_ten_channels(tmp_path, name):
     assert onset_sec(read_audio(path, 16_000).samples, 16_000) == pytest.approx(CLICK_SEC, abs=TOLERANCE_SEC)
 
 
+@pytest.mark.parametrize(("name", "channels"), [("a.m4a", 8), ("a.ts", 8), ("vorbis.sound", 8), ("vorbis.sound", 12)])
+def test_many_channels_are_heard_when_two_are(tmp_path, name, channels):
+    onsets = []
+    for count in (2, channels):
+        path = tmp_path / name
+        sound = click(CLICK_SEC, 5, 48_000, count)
+        if path.suffix == ".sound":
+            soundfile.write(path, sound.T, 48_000, format="OGG", subtype="VORBIS")
+        else:
+            write_media(path, sound=sound, sample_rate=48_000)
+        part = read_audio(path, 16_000, start_sec=3.0, duration_sec=1.0)
+        assert len(part.samples) == 16_000
+        onsets.append([onset_sec(read_audio(path, 16_000).samples, 16_000), onset_sec(part.samples, 16_000)])
+
+    assert onsets[1] == pytest.approx(onsets[0], abs=TOLERANCE_SEC)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.w64", "wave.sound"])
+def test_a_sample_rate_that_cannot_be_meant(tmp_path, name):
+    path = write_media(
+        tmp_path / f"a.{'w64' if name == 'a.w64' else 'wav'}", sound=click(0.5, 1, 16_000), audio_codec="pcm_s16le"
+    )
+    content = path.read_bytes().replace((16_000).to_bytes(4, "little"), (2**31 - 1).to_bytes(4, "little"), 1)
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(InputError, match=r"states 2147483647 samples of sound a second"):
+        read_audio(tmp_path / name, 16_000)
+
+
 def test_a_gap_within_a_track_is_silence(tmp_path):
     pieces = [
         write_media(tmp_path / f"{i}.ts", sound=click(0.5, 1, 16_000), sound_start_sec=0.5 + i * 3.0) for i in (0, 1)

@@ -101,7 +101,7 @@ def _add_video(container, codec: str, frames: np.ndarray, fps: int, gop: int):
 
 
 def _add_sound(container, codec: str, sound: np.ndarray, sample_rate: int):
-    names = {1: "mono", 2: "stereo", 6: "5.1"}
+    names = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
     return container.add_stream(codec, rate=sample_rate, layout=names.get(len(sound), f"{len(sound)} channels"))
 
 

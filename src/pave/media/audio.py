@@ -41,6 +41,12 @@ RESAMPLER_TAIL_SEC = 0.1
 LONGEST_GAP_SEC = 6 * 3600.0
 """Times in a sound track that are further apart are damaged; a gap is filled with silence."""
 
+HIGHEST_RATE = 10_000_000
+"""A file that states more samples a second is damaged."""
+
+PLANES_COUNTED = 8
+"""From so many channels on PyAV counts more planes than a frame has, and reads beyond its memory."""
+
 UNKNOWN_LENGTH = 1 << 62
 """From here on libsndfile's number of samples means that the header states none, as a stream's."""
 
@@ -179,6 +185,7 @@ def _soundfile_blocks(path: Path, from_sec: float, first_channel: bool) -> Itera
         if file.frames == 0:
             raise InputError(_no_sound(path))
         rate = file.samplerate
+        _check_rate(rate, path)
         first = min(max(0, math.floor(from_sec * rate)), file.frames)
         try:
             file.seek(first)
@@ -207,14 +214,16 @@ def _container_blocks(path: Path, from_sec: float, first_channel: bool) -> Itera
         from_start = from_sec <= PREROLL_SEC or container.format.name in UNTRUE_AFTER_SEEK
         time_sec = 0.0
         decoded = False
+        packers: dict[tuple[str, str, int], av.AudioResampler] = {}
         try:
             if not from_start:
                 container.seek(math.floor((zero_sec + from_sec - PREROLL_SEC) / stream.time_base), stream=stream)
             for packet in demux(container, path, stream):
                 for frame in packet.decode():
+                    _check_rate(frame.sample_rate, path)
                     if frame.pts is not None:
                         time_sec = float(frame.pts * frame.time_base) - zero_sec
-                    yield _Block(time_sec, _mono(_samples(frame), first_channel), frame.sample_rate)
+                    yield _Block(time_sec, _mono(_samples(frame, packers), first_channel), frame.sample_rate)
                     decoded = True
                     time_sec += frame.samples / frame.sample_rate
         except av.error.FFmpegError as error:
@@ -223,6 +232,11 @@ def _container_blocks(path: Path, from_sec: float, first_channel: bool) -> Itera
             raise InputError(_no_sound(path))
         if decoded:
             _check_end(container, time_sec + zero_sec, path)
+
+
+def _check_rate(rate: int, path: Path) -> None:
+    if rate > HIGHEST_RATE:
+        raise InputError(f"{path}: states {rate} samples of sound a second; it is damaged, copy or record it again")
 
 
 def _check_end(container: InputContainer, end_sec: float, path: Path) -> None:
@@ -248,8 +262,13 @@ def _mono(samples: np.ndarray, first_channel: bool) -> np.ndarray:
     return samples[0].astype(np.float32) if first_channel else samples.mean(axis=0, dtype=np.float32)
 
 
-def _samples(frame: AudioFrame) -> np.ndarray:
-    """Return the samples (channels, L) on a scale of -1 to 1."""
+def _samples(frame: AudioFrame, packers: dict[tuple[str, str, int], av.AudioResampler]) -> np.ndarray:
+    """Return the samples (channels, L) on a scale of -1 to 1; ``packers`` is a file's own, empty at first."""
+    if frame.format.is_planar and frame.layout.nb_channels >= PLANES_COUNTED:
+        kind = frame.format.packed.name, frame.layout.name, frame.sample_rate
+        if kind not in packers:
+            packers[kind] = av.AudioResampler(*kind)
+        [frame] = packers[kind].resample(frame)
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(frame.samples, -1).T
