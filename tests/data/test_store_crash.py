@@ -92,7 +92,8 @@ def killed(tmp_path: Path, instants: int, seed: int) -> None:
     store.prune(store.keys())
     assert check(folder, logs) == count > instants
     assert len(list((folder / "shards").glob("*.safetensors"))) > 1
-    left = {path.suffix for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    locks = (module.LOCK, module.ROLL)
+    left = {path.suffix for path in folder.rglob("*") if path.is_file() and path.name not in locks}
     assert left == {".json", ".safetensors"}
     assert not any((folder / "writers").iterdir())
 
