@@ -9,10 +9,13 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pave.errors import InputError, nearest
 from pave.quiet import quieten_logging
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 COMMANDS = {
     "demo": "watch a tiny Video LLM fail on what its frames do not show, then answer once patched",
@@ -78,6 +81,13 @@ def print_json(result: dict[str, Any]) -> None:
     """Print a command's result for scripts: one JSON object on one line, the last of stdout."""
     sys.stdout.flush()
     print(json.dumps(result), flush=True)
+
+
+def console(width: int | None = None) -> Console:
+    """Return what prints tables: names stand there as they are, whatever brackets and colons they hold."""
+    from rich.console import Console
+
+    return Console(width=width, markup=False, emoji=False)
 
 
 def _usage() -> str:

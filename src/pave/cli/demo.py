@@ -62,7 +62,7 @@ def _print(result: DemoResult) -> None:
     console.print(_answers(result))
     console.print(_scores(result))
     console.print(f"seed {result.seed}")
-    console.print(f"report: {result.report}", soft_wrap=True)
+    console.print(f"report: {result.report}", markup=False, soft_wrap=True)
 
 
 def _answers(result: DemoResult) -> Table:

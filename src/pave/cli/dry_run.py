@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pave.cli import print_json
+from pave.cli import console, print_json
 from pave.errors import InputError
 from pave.quiet import quieten
 
@@ -126,7 +126,6 @@ def as_dict(found: DryRun) -> dict[str, Any]:
 
 def _print(found: DryRun) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     rehearsal = found.rehearsal
@@ -143,12 +142,12 @@ def _print(found: DryRun) -> None:
     table.add_row("at the peak", *(_size(cost.total + found.buckets) for cost in both), style="bold", end_section=True)
     table.add_row("PFLOPs a step", *(f"{cost.flops * found.passes / 1e15:.3f}" for cost in both))
     table.caption = _caption(found)
-    console = Console()
-    console.print(
+    out = console()
+    out.print(
         f"Two steps with {what} on {rehearsal.device.type}: losses {losses}; at the peak "
         f"{_size(rehearsal.counted.total)} by this count, {_size(rehearsal.measured)} by the allocator."
     )
-    console.print(table)
+    out.print(table)
 
 
 def _rows(found: DryRun) -> list[tuple[str, list[int]]]:

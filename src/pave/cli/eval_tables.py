@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from pave.cli import console
 
 if TYPE_CHECKING:
     from pave.evaluation.compare import Comparison
@@ -40,18 +41,18 @@ def print_probe(found: Probe) -> None:
     headings = ("channel", found.rows[0].metric, "95 % interval", "real better by", "95 % interval", "samples")
     _print("does it use its channel?", headings, rows)
     for name, reason in found.left_out.items():
-        Console().print(f"left out: {name} ({reason})")
+        console().print(f"left out: {name} ({reason})")
 
 
 def print_scores(found: Mapping[str, Any], title: str) -> None:
     """Print exact matches, over all and by kind of question, the convention's metrics, and what was left out."""
-    console = Console()
+    out = console()
     if found["convention"] == "exact":
         _print_matches(found, title)
     else:
         rows = [(name, *_figures(row["value"], row["interval"])) for name, row in found["metrics"].items()]
         _print(f"{title}: {found['benchmark']}, {found['convention']}", ("", "value", "95 % interval"), rows)
-        console.print(f"samples: {found['n']}")
+        out.print(f"samples: {found['n']}")
     if found["by_category"] and found["convention"] != "exact":
         parts = [
             (name, *_figures(row["value"], row["interval"]), str(row["n"]))
@@ -59,13 +60,13 @@ def print_scores(found: Mapping[str, Any], title: str) -> None:
         ]
         _print(f"{next(iter(found['metrics']))} by category", ("", "value", "95 % interval", "samples"), parts)
     for reason, count in found["skipped_reasons"].items():
-        console.print(f"skipped: {count} ({reason})")
+        out.print(f"skipped: {count} ({reason})")
     if found["missing"] and "missing media" not in found["skipped_reasons"]:
-        console.print(f"counted as wrong: {found['missing']} whose media lack")
+        out.print(f"counted as wrong: {found['missing']} whose media lack")
     if found["empty"]:
-        console.print(f"empty answers: {found['empty']}")
+        out.print(f"empty answers: {found['empty']}")
     for channel, count in found["absent"].items():
-        console.print(f"without {channel}: {count}")
+        out.print(f"without {channel}: {count}")
 
 
 def _print_matches(found: Mapping[str, Any], title: str) -> None:
@@ -80,10 +81,10 @@ def _print_matches(found: Mapping[str, Any], title: str) -> None:
 def _print(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(title=title, box=box.SIMPLE_HEAD, title_style="bold")
     for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left")
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console().print(table)
 
 
 def _figures(value: float | None, interval: Sequence[float | None]) -> tuple[str, str]:

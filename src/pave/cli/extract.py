@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pave.cli import print_json
+from pave.cli import console, print_json
 from pave.cli.arguments import parse
 from pave.config import BaseRecord, PatchConfig, Preprocessing, from_dict, read_json, read_yaml
 from pave.errors import InputError
@@ -119,7 +119,6 @@ def run(
 def print_result(result: ExtractResult, store: Path) -> None:
     """Print how many files of each channel were done, were there already, lack the signal, were skipped, and why."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{store}: {result.gigabytes:.3g} GB", box=box.SIMPLE_HEAD, title_style="bold")
@@ -128,20 +127,20 @@ def print_result(result: ExtractResult, store: Path) -> None:
         table.add_column(heading, justify="right" if heading else "left")
     for channel, counts in result.counts.items():
         table.add_row(channel, *(str(counts[name]) for name in names))
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     for name, count in (
         ("failed their checksum", result.dropped),
         ("dropped, as nobody asks for them", result.pruned),
     ):
         if count:
-            console.print(f"items {name}: {count}", markup=False)
+            out.print(f"items {name}: {count}")
     reasons = Counter(outcome.why for outcome in result.skipped)
     for why, count in reasons.most_common(REASONS_SHOWN):
         first = next(outcome.task.path for outcome in result.skipped if outcome.why == why)
-        console.print(f"skipped {count}, first {first}: {why}", markup=False, soft_wrap=True)
+        out.print(f"skipped {count}, first {first}: {why}", soft_wrap=True)
     if len(reasons) > REASONS_SHOWN:
-        console.print(f"and {len(reasons) - REASONS_SHOWN} more reasons; --json lists every file")
+        out.print(f"and {len(reasons) - REASONS_SHOWN} more reasons; --json lists every file")
 
 
 def _of_patches(names: list[str]) -> list[Asker]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pave.cli import print_json
+from pave.cli import console, print_json
 from pave.cli.arguments import parse
 from pave.config import LoraSpec, PatchConfig, Preprocessing, from_dict, read_yaml
 from pave.errors import InputError, nearest
@@ -211,7 +211,6 @@ def _shares(part: Part, total: Part) -> dict[str, float]:
 
 def _print(base: str, patch: str | None, cost: BaseCost, added: Sequence[Part], facts: dict[str, Any]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     total = cost.total
@@ -226,7 +225,7 @@ def _print(base: str, patch: str | None, cost: BaseCost, added: Sequence[Part], 
     table.add_row("base", *_cells(total, total), style="bold", end_section=True)
     for part in added:
         table.add_row(part.name, *_cells(part, total))
-    Console().print(table)
+    console().print(table)
 
 
 def _cells(part: Part, total: Part) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pave.cli import console
 from pave.cli.arguments import parse
 from pave.errors import InputError
 
@@ -76,21 +77,19 @@ def _list(runs: list[Run], results: Results) -> None:
 
 
 def _execute(plan: Plan, chosen: list[Run], places: Places, results: Results, jobs: int) -> bool:
-    from rich.console import Console
-
     from pave.blindspot.study.execute import Executor
     from pave.blindspot.study.rows import rows_of
     from pave.blindspot.study.table import Screen, result_table
 
     waiting = [run for run in chosen if results.find(run) is None]
     _make_sets(waiting, places)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    out = console(None if sys.stdout.isatty() else WIDTH)
     failed: dict[str, str] = {}
     if waiting:
-        with Screen(console, waiting, results) as screen:
+        with Screen(out, waiting, results) as screen:
             executor = Executor({run.name: run for run in plan.runs}, places, results, screen, jobs)
             failed = executor.execute(waiting)
-    console.print(result_table(plan.name, rows_of(chosen, results)))
+    out.print(result_table(plan.name, rows_of(chosen, results)))
     for name, reason in failed.items():
         print(f"pave: {name}: {reason}", file=sys.stderr)
     return not failed
