@@ -119,6 +119,31 @@ def test_comparison_and_probe(results: list[Path], tmp_path: Path) -> None:
         assert said in page.text
 
 
+def test_comparisons_of_the_same_names_are_told_apart(results: list[Path], tmp_path: Path) -> None:
+    difference = {"model": "patch:hear", "than": "base", "metric": "accuracy", "value": 0.5, "interval": [0.2, 0.8]}
+    for kind in ("first", "second"):
+        models = {}
+        for name, source in zip(("base", "patch:hear"), results, strict=True):
+            folder = tmp_path / kind / f"{len(models) + 1}-{name.replace(':', '-')}"
+            models[name] = write_result(folder, read_responses(source / "responses.jsonl"), [])
+        (tmp_path / kind / "comparison.json").write_text(json.dumps({"models": models, "differences": [difference]}))
+    write_report([tmp_path / "first", tmp_path / "second"], tmp_path / "page.html")
+    page = checked(tmp_path / "page.html")
+    for kind in ("first", "second"):
+        ours, than = f"patch:hear ({tmp_path / kind}/2-patch-hear)", f"base ({tmp_path / kind}/1-base)"
+        assert f"{ours} - {than}" in page.text
+
+
+def test_sets_of_one_name_have_charts_of_their_own(results: list[Path], tmp_path: Path) -> None:
+    for folder, hashed in zip(results, ("a" * 64, "b" * 64), strict=True):
+        result = json.loads((folder / "result.json").read_text())
+        result["config"] |= {"data": [f"sets/{hashed[0]}/test"], "data_sha256": [hashed]}
+        (folder / "result.json").write_text(json.dumps(result))
+    write_report(results, tmp_path / "page.html")
+    page = checked(tmp_path / "page.html")
+    assert "accuracy on sets/a/test" in page.text and "accuracy on sets/b/test" in page.text
+
+
 def test_gains_and_losses_take_turns() -> None:
     def entry(name: str, right: str) -> Entry:
         said = [

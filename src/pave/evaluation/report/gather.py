@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,20 +68,21 @@ def gather(folders: Sequence[Path]) -> Gathered:
         InputError: If one holds no finished result.
     """
     entries: list[Entry] = []
-    differences: list[Mapping[str, Any]] = []
-    probes: list[ShownProbe] = []
+    compared: list[tuple[Mapping[str, Entry], Mapping[str, Any]]] = []
+    probed: list[tuple[Entry, Mapping[str, Any]]] = []
     for folder in folders:
         if (folder / COMPARISON_FILE).is_file():
             found = read_json(folder / COMPARISON_FILE)
-            for number, (name, result) in enumerate(found["models"].items(), start=1):
-                entries.append(_entry(name, folder / folder_name(number, name), result))
-            differences += found["differences"]
+            models = {
+                name: _entry(name, folder / folder_name(number, name), result)
+                for number, (name, result) in enumerate(found["models"].items(), start=1)
+            }
+            entries += models.values()
+            compared += [(models, difference) for difference in found["differences"]]
         elif (folder / PROBE_FILE).is_file():
             found = read_json(folder / PROBE_FILE)
-            entry = _entry(model_name(found["result"]), folder / folder_name(1, REAL), found["result"])
-            entries.append(entry)
-            rows = [_row(row) for row in found["rows"]]
-            probes.append(ShownProbe(entry.name, rows, found["warnings"], found["chance"], found["left_out"]))
+            entries.append(_entry(model_name(found["result"]), folder / folder_name(1, REAL), found["result"]))
+            probed.append((entries[-1], found))
         elif (folder / RESULT_FILE).is_file():
             result = read_json(folder / RESULT_FILE)
             entries.append(_entry(model_name(result), folder, result))
@@ -89,13 +91,25 @@ def gather(folders: Sequence[Path]) -> Gathered:
                 f"{folder}: holds no finished result ({RESULT_FILE}, {COMPARISON_FILE} or {PROBE_FILE}); "
                 "give an --out folder of pave eval"
             )
-    return Gathered(_told_apart(entries), differences, probes)
+    names = _names(entries)
+    differences = [
+        {**difference, **{side: names[models[difference[side]].source] for side in ("model", "than")}}
+        for models, difference in compared
+    ]
+    probes = [_probe(names[entry.source], found) for entry, found in probed]
+    shown = [replace(entry, name=names[entry.source]) for entry in entries]
+    return Gathered(shown, differences, probes)
 
 
 def model_name(result: Mapping[str, Any]) -> str:
     """Return what a result's model is called: its base and the patches as the user named them."""
     sources = result["config"].get("patches") or result["patches"]
     return " + ".join([Path(result["base"]).name, *(Path(source).name for source in sources)])
+
+
+def _probe(name: str, found: Mapping[str, Any]) -> ShownProbe:
+    rows = [_row(row) for row in found["rows"]]
+    return ShownProbe(name, rows, found["warnings"], found["chance"], found["left_out"])
 
 
 def _row(row: Mapping[str, Any]) -> ProbeRow:
@@ -109,12 +123,9 @@ def _entry(name: str, folder: Path, result: Mapping[str, Any]) -> Entry:
     return Entry(name, str(folder), result, read_responses(folder / RESPONSES_FILE))
 
 
-def _told_apart(entries: Sequence[Entry]) -> list[Entry]:
-    """Add their folder to names that stand for several."""
-    names = [entry.name for entry in entries]
-    return [
-        entry
-        if names.count(entry.name) == 1
-        else Entry(f"{entry.name} ({entry.source})", entry.source, entry.result, entry.responses)
-        for entry in entries
-    ]
+def _names(entries: Sequence[Entry]) -> dict[str, str]:
+    """Return what the entry of each folder is called, with that folder where several have one name."""
+    count = Counter(entry.name for entry in entries)
+    return {
+        entry.source: entry.name if count[entry.name] == 1 else f"{entry.name} ({entry.source})" for entry in entries
+    }

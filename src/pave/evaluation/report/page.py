@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pave.errors import InputError
 from pave.evaluation.figures import figure, number, span
@@ -24,8 +24,23 @@ COLOURS = 4
 SHARES = (1.0, 100.0)
 """What a whole bar stands for where a metric is a share, or per cent."""
 
-Question = tuple[str, str, str, str]
-"""What results must share to stand in one chart: data, benchmark, convention and metric."""
+
+class Question(NamedTuple):
+    """What results must share to stand in one chart.
+
+    Args:
+        data: Names of the data sets.
+        hashes: Of their content: sets of one name may lie in several folders.
+        benchmark: Whose conventions the metrics are of.
+        convention: How answers were scored.
+        metric: The headline metric.
+    """
+
+    data: str
+    hashes: tuple[str, ...]
+    benchmark: str
+    convention: str
+    metric: str
 
 
 def write_report(folders: Sequence[Path], out: Path, examples: int = EXAMPLES) -> None:
@@ -51,9 +66,10 @@ def render(gathered: Gathered, examples: int = EXAMPLES) -> str:
     groups: dict[Question, list[Entry]] = {}
     for entry in gathered.entries:
         groups.setdefault(_question(entry), []).append(entry)
+    titles = _titles(groups)
     body = [
         '<header>\n<p class="kicker">pave report</p>\n<h1>Evaluation</h1>\n</header>',
-        *(_chart(question, entries) for question, entries in groups.items()),
+        *(_chart(question, entries, title) for (question, entries), title in zip(groups.items(), titles, strict=True)),
         _differences(gathered.differences),
         *map(_probe, gathered.probes),
         *(render_examples(before, after, examples) for before, after in pairs_of(gathered.entries)),
@@ -69,17 +85,30 @@ def headline(result: Mapping[str, Any]) -> tuple[str, float, Sequence[float]]:
 
 
 def _question(entry: Entry) -> Question:
-    data = ", ".join(Path(path).name for path in entry.result["config"].get("data", []))
-    return data, entry.result["benchmark"], entry.result["convention"], headline(entry.result)[0]
+    result, config = entry.result, entry.result["config"]
+    data = ", ".join(Path(path).name for path in config.get("data", []))
+    hashes = tuple(config.get("data_sha256") or ())
+    return Question(data, hashes, result["benchmark"], result["convention"], headline(result)[0])
 
 
-def _chart(question: Question, entries: Sequence[Entry]) -> str:
-    data, benchmark, convention, metric = question
+def _titles(groups: Mapping[Question, Sequence[Entry]]) -> list[str]:
+    """Return what each chart is of: the names of its data sets, or their paths where others have the same names."""
+    titles = []
+    for question, (first, *_) in groups.items():
+        paths = ", ".join(map(str, first.result["config"].get("data", [])))
+        same = {other.hashes for other in groups if other.data == question.data}
+        data = question.data if len(same) == 1 else paths
+        titles.append(f"{question.metric} on {data or question.benchmark}")
+    return titles
+
+
+def _chart(question: Question, entries: Sequence[Entry], title: str) -> str:
+    benchmark, convention = question.benchmark, question.convention
     found = [headline(entry.result) for entry in entries]
     scale = 100.0 if convention == "exact" else _scale([max(value, interval[1]) for _, value, interval in found])
     bars = "\n".join(_bar(entry, place, scale) for place, entry in enumerate(entries))
     return f"""<section class="card scores">
-<h2>{escape(metric)} on {escape(data or benchmark)}</h2>
+<h2>{escape(title)}</h2>
 <div class="bars">
 {bars}
 </div>
