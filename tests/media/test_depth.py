@@ -70,6 +70,16 @@ def test_what_is_no_picture_is_said(tmp_path, read):
         read(tmp_path / "x.png")
 
 
+def test_a_picture_whose_decoder_fails_in_its_own_way_is_said(tmp_path):
+    Image.new("RGB", (30, 20)).save(tmp_path / "odd.dds")
+    content = bytearray((tmp_path / "odd.dds").read_bytes())
+    content[80:84] = bytes(4)
+    (tmp_path / "odd.dds").write_bytes(content)
+    for read in (read_picture, picture_size, lambda path: read_depth(path, 1.0)):
+        with pytest.raises(InputError, match=r"odd.dds: not a whole (picture|depth file) \(Unknown pixel format"):
+            read(tmp_path / "odd.dds")
+
+
 def test_a_picture_of_more_pixels_than_can_be_meant_is_said(tmp_path, monkeypatch):
     Image.new("RGB", (30, 20)).save(tmp_path / "huge.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)

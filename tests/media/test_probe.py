@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import av
 import numpy as np
 import pytest
 
 from pave.errors import InputError
+from pave.media.reference_frames import sample_reference_frames
 from pave.media.video import frames_at, probe
 from tests.media.writing import click, grey_frames, write_media
 
@@ -112,6 +115,17 @@ def test_files_that_are_no_video(tmp_path, name, make, says):
         with pytest.raises(InputError, match=says) as error:
             use(path)
         assert name in str(error.value) and "\n" not in str(error.value)
+
+
+def test_files_that_cannot_be_read_are_said(tmp_path, monkeypatch):
+    path = write_media(tmp_path / "locked.mp4", grey_frames(5))
+    long = tmp_path / f"{'long' * 100}.mp4"
+    for use in (probe, lambda path: frames_at(path, [0.0]), lambda path: sample_reference_frames(path, 2)):
+        with pytest.raises(InputError, match=r"\.mp4: cannot be read \(File name too long\); check the path"):
+            use(long)
+    monkeypatch.setattr("pave.media.container.check_complete", Mock(side_effect=PermissionError(13, "Not permitted")))
+    with pytest.raises(InputError, match=r"locked\.mp4: cannot be read \(Not permitted\); check .* permissions"):
+        probe(path)
 
 
 def test_the_cover_of_an_album_is_no_video(tmp_path):

@@ -16,7 +16,17 @@ from pave.media.cameras import Convention, Intrinsics
 from pave.media.recording import READERS, Recording, open_recording
 from pave.media.rgbd import LAYOUTS as LAYOUT_NAMES
 from pave.media.rgbd import Layout, RecordingOptions, Shot
-from tests.media.rooms import HEIGHT, LAYOUTS, WIDTH, edit_cameras, six_views, write_cameras, write_scannet, write_tum
+from tests.media.rooms import (
+    HEIGHT,
+    LAYOUTS,
+    WIDTH,
+    edit_cameras,
+    six_views,
+    write_arkit,
+    write_cameras,
+    write_scannet,
+    write_tum,
+)
 from tests.media.writing import grey_frames, grey_levels, write_media
 
 VIEWS = six_views()
@@ -111,6 +121,36 @@ def test_a_recording_without_a_usable_frame_is_refused(tmp_path):
         np.savetxt(file, np.full((4, 4), np.nan))
     with pytest.raises(InputError, match=r"none of 6 frames can be used \(6 with pose with NaN or infinity\)"):
         open_recording(folder)
+
+
+@pytest.mark.parametrize("value", ["ninety-six", "96.5", ""])
+def test_sizes_of_a_scene_that_are_no_numbers_are_said(tmp_path, value):
+    folder = write_scannet(tmp_path / "scene", VIEWS)
+    (folder / "scene.txt").write_text(f"colorWidth = {value}\ncolorHeight = 72\n")
+    with pytest.raises(InputError, match=rf"scene\.txt: colorWidth is '{value}', not a number of pixels"):
+        open_recording(folder)
+
+
+@pytest.mark.parametrize("stamp", ["nan", "inf", "noon"])
+def test_pictures_named_by_no_time_are_said(tmp_path, stamp):
+    folder = write_arkit(tmp_path / "scan", VIEWS)
+    picture = next((folder / "lowres_wide").iterdir())
+    picture.rename(picture.with_name(f"scan_{stamp}.png"))
+    with pytest.raises(InputError, match=rf"scan_{stamp}\.png: names no time; files are called"):
+        open_recording(folder)
+
+
+def test_names_too_long_for_any_file_are_missing_files(tmp_path):
+    name = "long" * 100
+    with pytest.raises(InputError, match="no such folder or file"):
+        open_recording(tmp_path / name)
+    tum = write_tum(tmp_path / "sequence", VIEWS)
+    rows = (tum / "rgb.txt").read_text().splitlines()
+    (tum / "rgb.txt").write_text("\n".join([*rows[:-1], f"{rows[-1].split()[0]} {name}"]))
+    cameras = write_cameras(tmp_path / "cameras", VIEWS)
+    edit_cameras(cameras, frames={5: {"picture": name}})
+    for folder, layout in ((tum, "tum"), (cameras, "cameras")):
+        assert open_recording(folder, OPTIONS.get(layout)).skipped == {"without a picture": 1}
 
 
 def test_stamps_too_far_apart_do_not_belong_together(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,19 @@ def _stamped(folder: Path, suffixes: tuple[str, ...]) -> tuple[np.ndarray, list[
     found = []
     for file in folder.iterdir() if folder.is_dir() else ():
         if file.suffix.lower() in suffixes:
-            try:
-                found.append((float(file.stem.rsplit("_", 1)[-1]), file))
-            except ValueError:
-                raise InputError(f"{file}: names no time; files are called <scan>_<seconds>{file.suffix}") from None
+            found.append((_stamp(file), file))
     found.sort()
     return np.array([stamp for stamp, _ in found], np.float64), [file for _, file in found]
+
+
+def _stamp(file: Path) -> float:
+    try:
+        stamp = float(file.stem.rsplit("_", 1)[-1])
+    except ValueError:
+        stamp = math.nan
+    if not math.isfinite(stamp):
+        raise InputError(f"{file}: names no time; files are called <scan>_<seconds>{file.suffix}")
+    return stamp
 
 
 def _trajectory(folder: Path) -> tuple[np.ndarray, list[np.ndarray]]:

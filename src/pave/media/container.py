@@ -20,15 +20,18 @@ def check_file(path: Path) -> None:
     """Check that ``path`` is a whole file with something in it.
 
     Raises:
-        InputError: If it is missing, a folder, empty, or visibly cut off.
+        InputError: If it is missing, a folder, empty, visibly cut off, or must not or cannot be read.
     """
-    if path.is_dir():
-        raise InputError(f"{path}: a folder, not a file; name one file in it")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty (0 bytes); copy or record it again")
-    check_complete(path)
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: a folder, not a file; name one file in it")
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; check the path")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: the file is empty (0 bytes); copy or record it again")
+        check_complete(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def _opened(path: Path, noun: str) -> Iterator[Image.Image]:
             f"{path}: states more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels; scale the {noun} down, or copy it "
             "again if it has fewer"
         ) from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, RuntimeError, SyntaxError, ValueError) as error:
         # Pillow names the file in its own words; ours stands in front already.
         why = "no format that is known" if isinstance(error, UnidentifiedImageError) else first_line(error)
         raise InputError(f"{path}: not a whole {noun} ({why}); copy it again") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os.path
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -154,7 +155,7 @@ def open_recording(path: Path, options: RecordingOptions | None = None, needs_de
     """
     path = Path(path)
     options = options or RecordingOptions()
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"{path}: no such folder or file; check the path")
     found = READERS[options.layout or _tell_layout(path)](path, options)
     convention = Convention(options.poses or found.convention.poses, options.axes or found.convention.axes)
@@ -186,16 +187,16 @@ def _shifted(shot: Shot, offset_sec: float) -> Shot:
 
 
 class _Existence:
-    """Whether files are there, asked once each."""
+    """Whether files are there, asked once each; one whose name cannot be any file's is not."""
 
     def __init__(self) -> None:
         self._films: dict[Path, bool] = {}
 
     def __call__(self, file: Path, film: bool = False) -> bool:
         if not film:
-            return file.is_file()
+            return os.path.isfile(file)
         if file not in self._films:
-            self._films[file] = file.is_file()
+            self._films[file] = os.path.isfile(file)
         return self._films[file]
 
 

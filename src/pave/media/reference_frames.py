@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os.path
 from pathlib import Path
 
 import av
@@ -32,7 +33,7 @@ def sample_reference_frames(path: Path, count: int) -> Frames:
         InputError: If the file or a picture cannot be used, or the folder holds none.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _pictures(path, count)
     probe(path)
     times_sec = frame_times_sec(path)
@@ -52,7 +53,7 @@ def frame_times_sec(path: Path) -> np.ndarray:
     Raises:
         InputError: If the file is no video, or has no frames.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         return np.arange(len(_numbered(path)), dtype=np.float64)
     with open_media(path) as container:
         stream = video_stream(container, path)

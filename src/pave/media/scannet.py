@@ -66,7 +66,7 @@ def _camera(
     file = _intrinsics_file(folder, kind)
     matrix = read_matrix(file)
     if f"{kind}Width" in facts and f"{kind}Height" in facts:
-        width, height = int(facts[f"{kind}Width"][0]), int(facts[f"{kind}Height"][0])
+        width, height = (_count(facts, f"{kind}{side}", folder) for side in ("Width", "Height"))
     try:
         return Intrinsics(matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2], width, height)
     except InputError as error:
@@ -87,6 +87,15 @@ def _facts(file: Path) -> dict[str, list[str]]:
         return {}
     lines = [" ".join(row).split("=", 1) for row in read_rows(file)]
     return {line[0].strip(): line[1].split() for line in lines if len(line) == 2}
+
+
+def _count(facts: dict[str, list[str]], name: str, folder: Path) -> int:
+    words = facts[name]
+    if len(words) != 1 or not words[0].isdecimal():
+        raise InputError(
+            f"{folder / folder.name}.txt: {name} is {' '.join(words)!r}, not a number of pixels; copy the file again"
+        )
+    return int(words[0])
 
 
 def _alignment(facts: dict[str, list[str]], folder: Path) -> np.ndarray | None:

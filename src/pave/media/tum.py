@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def _in_order(stamps: np.ndarray, file: Path) -> np.ndarray:
 
 
 def _camera(folder: Path, pictures: list[Path], options: RecordingOptions) -> Intrinsics:
-    there = next((picture for picture in pictures if picture.is_file()), None)
+    there = next((picture for picture in pictures if os.path.isfile(picture)), None)
     if there is None:
         raise InputError(f"{folder}: not one picture of rgb.txt is there; copy the pictures, too")
     size = picture_size(there)
