@@ -329,14 +329,34 @@ def read_yaml(path: Path) -> Any:
     """Read a YAML file.
 
     Raises:
-        InputError: If it is missing or is no YAML.
+        InputError: If it is missing or is no YAML, or a name stands twice in one mapping.
     """
     import yaml
 
     try:
-        return yaml.safe_load(_read_text(path, "YAML"))
+        return yaml.load(_read_text(path, "YAML"), _strict_loader())
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+
+
+@functools.cache
+def _strict_loader() -> Any:
+    """Return the safe loader, which would quietly take the last of two values of one name, so that it refuses both."""
+    import yaml
+
+    class Strict(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen = set()
+            for key, _ in node.value:
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"{key.value!r} stands twice, keep one of them", key.start_mark
+                    )
+                if isinstance(key.value, str):
+                    seen.add(key.value)
+            return super().construct_mapping(node, deep)
+
+    return Strict
 
 
 def _read_text(path: Path, form: str) -> str:

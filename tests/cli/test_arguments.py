@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 
 from pave import InputError
@@ -48,6 +51,54 @@ def two_names(base: str, channel: str) -> tuple[str, str]:
 
 def test_an_option_that_names_a_yaml_file_is_no_settings_file() -> None:
     assert parse(two_names, "pave", ["--base", "x.yaml", "--channel", "a"]) == ("x.yaml", "a")
+
+
+@dataclass(frozen=True)
+class Inner:
+    """Settings inside others."""
+
+    weight: float = 1.0
+    cap: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.weight < 0:
+            raise InputError("weight is below 0")
+
+
+@dataclass(frozen=True)
+class Outer:
+    """Settings."""
+
+    inner: Inner
+    several: tuple[Inner, ...] = ()
+    exact: bool = True
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("inner: {}\nexact:", "pave: exact is null; write a value, or leave it out"),
+        ("inner: {weight: }", "x.yaml: outer.inner: inner.weight is None; it must be of type float"),
+        ("inner: {}\nseveral: [{}, {weight: }]", r"x.yaml: outer.several\[1\]: inner.weight is None; it must be of"),
+        ("inner:", "outer.inner: inner must be a mapping of names to values, not NoneType"),
+    ],
+)
+def test_an_empty_line_of_a_settings_file_is_no_value(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        parse(Outer, "pave", [str(tmp_path / "x.yaml")])
+    (tmp_path / "x.yaml").write_text("inner: {cap: }")
+    assert parse(Outer, "pave", [str(tmp_path / "x.yaml")]) == Outer(Inner())
+
+
+@pytest.mark.parametrize("form", ["{}", "--config={}", "--config {}"])
+def test_a_name_that_stands_twice_in_a_settings_file(form: str, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("inner: {weight: 1.0, weight: 2.0}")
+    with pytest.raises(InputError, match="x.yaml: not valid YAML .*'weight' stands twice, keep one of them"):
+        parse(Outer, "pave", form.format(tmp_path / "x.yaml").split())
+    (tmp_path / "x.yaml").write_text("inner: &one {weight: 2.0}\nseveral: [*one, {<<: *one, cap: 3}, {<<: *one}]")
+    settings = parse(Outer, "pave", form.format(tmp_path / "x.yaml").split())
+    assert settings.several == (Inner(2.0), Inner(2.0, 3), Inner(2.0))
 
 
 def test_pair_without_a_value() -> None:

@@ -30,6 +30,9 @@ def parse(target: Callable[..., Any], command: str, arguments: Sequence[str], po
     arguments = shell_style(target, arguments, positional)
     if arguments and arguments[0][:1] != "-" and arguments[0].endswith((".yaml", ".yml")):
         arguments.insert(0, "--config")
+    for path in _settings_files(arguments):
+        # The parser's own messages are less plain, and it takes the last of two values of one name.
+        read_yaml(path)
     parser = ArgumentParser(prog=command, description=_first_line(target), exit_on_error=False)
     parser.add_argument("--config", action="config", help="YAML file with any of these settings")
     if dataclasses.is_dataclass(target):
@@ -40,11 +43,13 @@ def parse(target: Callable[..., Any], command: str, arguments: Sequence[str], po
         parser.add_function_arguments(target, as_group=False)
     try:
         settings = parser.instantiate(parser.parse_args(arguments))
-    except (ArgumentError, ValueError) as error:
+    except (ArgumentError, ValueError, TypeError) as error:
         _check_files(target, arguments)
         raise InputError(f"{command}: {_shorten(str(error), parser)}; see {command} --help") from None
     settings.pop("config", None)
-    return target(**{name: settings[name] for name in vars(settings)})
+    given = {name: settings[name] for name in vars(settings)}
+    _check_given(given, typing.get_type_hints(target), command)
+    return target(**given)
 
 
 def choose(command: str, summaries: Mapping[str, str], arguments: Sequence[str]) -> tuple[str, list[str]] | None:
@@ -73,9 +78,25 @@ def _check_files(target: Any, arguments: Sequence[str]) -> None:
     """Look for the fault in a settings file first: its own message is the plainer one."""
     if not dataclasses.is_dataclass(target):
         return
-    for option, value in zip(arguments, arguments[1:], strict=False):
-        if option == "--config":
-            from_dict(target, read_yaml(Path(value)), value)  # type: ignore[arg-type]
+    for path in _settings_files(arguments):
+        from_dict(target, read_yaml(path), str(path))  # type: ignore[arg-type]
+
+
+def _settings_files(arguments: Sequence[str]) -> list[Path]:
+    apart = [value for option, value in zip(arguments, arguments[1:], strict=False) if option == "--config"]
+    return [Path(value) for value in [*apart, *(word[9:] for word in arguments if word.startswith("--config="))]]
+
+
+def _check_given(given: Mapping[str, Any], hints: Mapping[str, Any], command: str, place: str = "") -> None:
+    """Check that nothing is null that must not be; the parser lets a settings file say so of everything."""
+    for name, value in given.items():
+        hint = hints.get(name, Any)
+        if value is None and hint is not Any and type(None) not in typing.get_args(hint):
+            raise InputError(f"{command}: {place}{name} is null; write a value, or leave it out")
+        for number, entry in enumerate(value) if isinstance(value, (list, tuple)) else ((None, value),):
+            if dataclasses.is_dataclass(entry) and not isinstance(entry, type):
+                inside = f"{place}{name}." if number is None else f"{place}{name}.{number}."
+                _check_given(vars(entry), typing.get_type_hints(type(entry)), command, inside)
 
 
 def _shorten(message: str, parser: Any) -> str:
