@@ -348,12 +348,14 @@ def _strict_loader() -> Any:
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             seen = set()
             for key, _ in node.value:
+                # A name is a text; what else YAML takes for a key is refused by who reads the settings.
+                if not isinstance(key.value, str):
+                    continue
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(
                         None, None, f"{key.value!r} stands twice, keep one of them", key.start_mark
                     )
-                if isinstance(key.value, str):
-                    seen.add(key.value)
+                seen.add(key.value)
             return super().construct_mapping(node, deep)
 
     return Strict
