@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 
 from pave.config import from_dict, to_dict
 from pave.errors import InputError
+from pave.training import run
 from pave.training.config import Source, TrainConfig
 from pave.training.run import Run
 from pave.training.train import train
@@ -175,6 +177,21 @@ def test_another_configuration_or_data_is_refused(tmp_path: Path, monkeypatch: p
     samples.write_text("".join(samples.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(InputError, match="has data_sha256"):
         train(config)
+
+
+def test_another_number_of_processes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_config(tmp_path, "out", steps=2, save_every=2)
+    interrupt(config, monkeypatch)
+    monkeypatch.setattr(run, "processes", lambda: SimpleNamespace(num_processes=4))
+    with pytest.raises(InputError, match="has 1 processes, this one 4, whose .*; start 1, or delete that folder"):
+        Run(config).check(resume=True)
+    # A run from before this was noted may go on.
+    state = json.loads((Run(config).folder / "run.json").read_text())
+    (Run(config).folder / "run.json").write_text(json.dumps({**state, "processes": 4}))
+    assert Run(config).check(resume=True) is not None
+    del state["processes"]
+    (Run(config).folder / "run.json").write_text(json.dumps(state))
+    assert Run(config).check(resume=True) is not None
 
 
 def test_fields_that_change_no_number_may_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

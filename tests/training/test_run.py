@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -100,3 +101,14 @@ def test_what_cannot_be_replaced_is_refused_before_the_training(
         with pytest.raises(InputError, match=message):
             train(replace(config, out=tmp_path / name))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "set"]
+
+
+def test_a_place_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(make_config(tmp_path), out=tmp_path / "new" / "out")
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(InputError, match="new/out: cannot be written: it is on a read-only file system"):
+        train(config)

@@ -14,13 +14,17 @@ from typing import Any
 
 from pave.config import STAMPS, read_json, to_dict
 from pave.errors import InputError
-from pave.files import check_vacant, sole_writer, write_whole
+from pave.files import WriteError, check_vacant, sole_writer, why_not_written, write_whole
+from pave.processes import processes
 from pave.training.config import TrainConfig
 from pave.training.facts import data_hash
 from pave.training.trainer import checkpoints
 
 RUN_FILE = "run.json"
 RESULT_FOLDER = "result"
+PROCESSES = "processes"
+"""Where a run notes how many train together: steps depend on it, the identity of the run does not."""
+
 FREE = ("out", "workers", "save_every", "log_every", "cache_limit_gb")
 """Fields that may change between a run and its continuation: they do not change what is computed."""
 
@@ -50,7 +54,10 @@ class Run:
             InputError: If the output folder cannot be written, or another training is writing there.
         """
         check_vacant(self.config.out)
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError(self.config.out, why_not_written(error)) from None
         busy = f"{self.config.out}: another training is writing there; wait for it, or choose another 'out'"
         with sole_writer(self.folder, busy):
             yield
@@ -77,12 +84,19 @@ class Run:
                     f"{self.folder}: the interrupted run there has {name} {before.get(name)!r}, this one {value!r}; "
                     "resume with the same configuration and data, or delete that folder"
                 )
+        now = processes().num_processes
+        if (count := before.get(PROCESSES, now)) != now:
+            raise InputError(
+                f"{self.folder}: the interrupted run there has {count} processes, this one {now}, whose steps would "
+                f"learn from another number of samples; start {count}, or delete that folder"
+            )
         whole = checkpoints(self.folder)
         return whole[-1] if whole else None
 
     def begin(self) -> None:
         """Write down what the run is, so that a continuation can be compared with it."""
-        write_whole(self.folder / RUN_FILE, json.dumps(self._state(), indent=2) + "\n")
+        state = {**self._state(), PROCESSES: processes().num_processes}
+        write_whole(self.folder / RUN_FILE, json.dumps(state, indent=2) + "\n")
 
     @property
     def result(self) -> Path:
