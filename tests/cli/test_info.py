@@ -109,6 +109,9 @@ def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "give a base" in refusal_of(capsys)
     assert "no such file" in refusal_of(capsys, "llava-onevision-7b", "--patch", str(tmp_path / "none.yaml"))
     assert "frames is 0" in refusal_of(capsys, "llava-onevision-7b", "--frames", "0")
+    assert "side_tokens is of what a patch reads" in refusal_of(capsys, "llava-onevision-7b", "--side-tokens", "4")
+    told = ("--patch", str(tmp_path / "none.yaml"), "--side-steps", "-5")
+    assert "side_steps is -5; it must be at least 1" in refusal_of(capsys, "llava-onevision-7b", *told)
     assert "seconds is 0" in refusal_of(capsys, "llava-onevision-7b", "--seconds", "0")
 
 

@@ -83,6 +83,11 @@ def run(
         raise InputError("pave info: give a base, such as llava-onevision-7b, or --list to see the known sizes")
     if not seconds > 0:
         raise InputError(f"seconds is {seconds}; it must be above 0")
+    for name, value in (("side_steps", side_steps), ("side_tokens", side_tokens)):
+        if value is not None and patch is None:
+            raise InputError(f"{name} is of what a patch reads; name one by --patch, or leave {name} out")
+        if value is not None and value < 1:
+            raise InputError(f"{name} is {value}; it must be at least 1")
     setup = read_setup(patch) if patch is not None else None
     if frames is None:
         frames = setup.preprocessing.frames if setup and setup.preprocessing else 32
