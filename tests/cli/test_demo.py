@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 import torch
 
 from pave import LoraSpec, PatchConfig, PaveModel, Preprocessing
+from pave.blindspot.demo import DemoConfig, _command
 from pave.blindspot.tiny_base import FRAME_COUNT, build_model, build_processor
 from pave.cli import main
 from tests.batches import randomize
@@ -151,3 +153,9 @@ def test_a_failure_on_the_way_leaves_the_earlier_demo(
     )
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert [path.name for path in out.iterdir()] == ["demo.json"]
+
+
+def test_the_command_can_be_pasted_whatever_names_hold() -> None:
+    command = _command(DemoConfig(patch="my patches/it's one", base="bases/a"), 7)
+    said = shlex.split(command)
+    assert said == ["pave", "demo", "--patch", "my patches/it's one", "--base", "bases/a", "--seed", "7"]

@@ -53,9 +53,7 @@ def _figures(report: BaseReport) -> str:
 
 
 def _making(config: BaseConfig, report: BaseReport) -> str:
-    settings = {
-        k: v for k, v in dataclasses.asdict(config).items() if k not in ("out", "family", "workers", "log_every")
-    }
+    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in _NOT_SHOWN}
     rows = [f"| {name} | {value} |" for name, value in settings.items()]
     family = "" if config.family == DEFAULT_FAMILY else f" --family {config.family}"
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -259,7 +260,7 @@ def _score(name: str, source: str, result: EvalResult) -> Score:
 def _command(config: DemoConfig, seed: int) -> str:
     usual = DemoConfig()
     options = [
-        f"--{name} {getattr(config, name)}"
+        f"--{name} {shlex.quote(str(getattr(config, name)))}"
         for name in ("track", "count", "films", "patch", "base")
         if getattr(config, name) != getattr(usual, name)
     ]
