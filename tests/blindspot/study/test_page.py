@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pave.blindspot.study.page import write
 from pave.blindspot.study.page.markdown import anchor, signed
 from pave.blindspot.study.page.write import SECTIONS, read_studies, write_page
 from pave.blindspot.study.plan import read_plan
@@ -265,6 +266,11 @@ def test_seconds_that_cannot_be_read_are_named(plans: Path, tmp_path: Path) -> N
         write_page(plans, tmp_path / "study.md")
     (plans / "results" / "overhead.json").unlink()
     assert not (tmp_path / "study.md").exists()
+
+
+def test_hours_of_trainings_that_were_not_timed_are_not_made_up() -> None:
+    timed, resumed = {"steps": 3600, "seconds_a_step": 2.0}, {"steps": 9, "seconds_a_step": None}
+    assert write._hours([timed]) == "2.0" and write._hours([timed, resumed]) == "2.0 or more"
 
 
 def test_names_of_rows_are_names_of_places() -> None:

@@ -157,14 +157,20 @@ def _state(studies: Sequence[Study]) -> Iterator[str]:
         trainings = {json.dumps(found["train"], sort_keys=True): found["trained"] for found in results}
         new = [trained for training, trained in trainings.items() if trained and training not in counted]
         counted |= trainings.keys()
-        hours = sum(trained["steps"] * trained["seconds_a_step"] for trained in new) / 3600
-        lines.append([f"`studies/{study.name}.yaml`", study.about, str(runs), str(len(results)), f"{hours:.1f}"])
+        lines.append([f"`studies/{study.name}.yaml`", study.about, str(runs), str(len(results)), _hours(new)])
     yield table(["plan", "question", "runs", "done", "hours"], lines)
     yield (
         "Hours are those of the trainings that are done, added up: the steps of each times the seconds that one took "
         "on one core, while something else ran on the other. Two at a time (`--jobs 2`) take half as long. A training "
         "that several plans have is done once, and counts where it stands first."
     )
+
+
+def _hours(trained: Sequence[Mapping[str, Any]]) -> str:
+    """Return the hours of trainings; one that was resumed for its last few steps does not know how long they took."""
+    timed = [made for made in trained if made["seconds_a_step"] is not None]
+    hours = sum(made["steps"] * made["seconds_a_step"] for made in timed) / 3600
+    return f"{hours:.1f}" if len(timed) == len(trained) else f"{hours:.1f} or more"
 
 
 def _measured(path: Path) -> dict[str, Any] | None:
