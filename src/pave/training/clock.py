@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 WARM_UP = 3
@@ -29,13 +30,13 @@ class Clock(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **options: Any
     ) -> None:
         """Start the watch."""
-        self._started = time.perf_counter()
+        self._started = _now()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **options: Any
     ) -> None:
         """Stop the watch."""
-        self.seconds.append(time.perf_counter() - self._started)
+        self.seconds.append(_now() - self._started)
         if self._tell is not None:
             self._tell(state.global_step, state.max_steps)
 
@@ -44,3 +45,10 @@ class Clock(TrainerCallback):
         """Median over the steps of this process, without the first few; ``None`` if there were no more than those."""
         counted = self.seconds[WARM_UP:]
         return statistics.median(counted) if counted else None
+
+
+def _now() -> float:
+    """Return the time at which all that was begun is done: accelerators work on after a call has returned."""
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+    return time.perf_counter()
