@@ -44,6 +44,21 @@ class TestAVQA:
         assert (first["references"], first["category"], first["id"]) == (["B"], "Come From", "101")
         assert second["choices"] == ["1", "2", "3"] and "(A, B, or C)" in second["messages"][0]["content"]
 
+    @pytest.mark.parametrize(("answer", "letter"), [(0, "A"), (2, "B"), (3, "C"), (1, None)])
+    def test_the_answers_number_counts_what_stands_for_no_option(
+        self, answer: int, letter: str | None, tmp_path: Path
+    ) -> None:
+        raw = avqa(tmp_path / "raw")
+        path = raw / "data/annotation/val_qa.json"
+        (entry, _) = json.loads(path.read_text(encoding="utf-8"))
+        write_json(path, [{**entry, "multi_choice": ["dog", "NULL", "rain", "piano"], "answer": answer}])
+        if letter is None:
+            with pytest.raises(InputError, match="entry 1: answer is 1; it must be"):
+                prepared("avqa", raw, tmp_path / "out")
+            return
+        _, (sample,) = prepared("avqa", raw, tmp_path / "out")
+        assert sample["choices"] == ["dog", "rain", "piano"] and sample["references"] == [letter]
+
     @pytest.mark.parametrize("answer", [4, -1, "B"])
     def test_an_answer_that_is_no_option(self, answer: object, tmp_path: Path) -> None:
         raw = avqa(tmp_path / "raw")

@@ -28,9 +28,10 @@ def read(raw: RawFiles, config: PrepareConfig, name: str) -> Iterable[Row]:
     """Read the questions of a file; the answer is the number of an option."""
     path = raw.find(*(f"{folder}{name}" for folder in ("data/annotation/", "annotation/", "")))
     for entry in raw.entries(path):
-        choices = [choice for choice in entry.texts("multi_choice") if choice != PADDING]
+        listed = entry.texts("multi_choice")
+        choices = [choice for choice in listed if choice != PADDING]
         question, clip = entry.text("question_text"), entry.text("video_name")
-        letter = _letter(entry, choices)
+        letter = _letter(entry, listed)
         yield Row(
             id=str(entry.value("id")),
             question=question,
@@ -44,13 +45,15 @@ def read(raw: RawFiles, config: PrepareConfig, name: str) -> Iterable[Row]:
         )
 
 
-def _letter(entry: Entry, choices: list[str]) -> str:
+def _letter(entry: Entry, listed: list[str]) -> str:
+    """Return the letter of the right option; its number counts what stands for no option, too, and letters do not."""
     answer = entry.whole("answer")
-    if len(choices) < 2 or not 0 <= answer < len(choices):
+    if not 0 <= answer < len(listed) or listed[answer] == PADDING or len(listed) - listed.count(PADDING) < 2:
         raise InputError(
             f"{entry.where}: answer is {answer}; it must be the number, from 0, of one of several options"
         )
-    return letters(choices)[answer]
+    before = [choice for choice in listed[:answer] if choice != PADDING]
+    return letters(listed)[len(before)]
 
 
 BENCHMARK = make_benchmark(
