@@ -13,6 +13,7 @@ from pave.data.jsonl import read_samples
 from pave.errors import InputError
 from pave.evaluation.rescore import rescore
 from pave.evaluation.responses import as_line, read_responses, response_to
+from pave.evaluation.shuffled import write_shuffled
 from tests.tiny import write_data
 
 
@@ -40,6 +41,13 @@ def test_predictions_of_others(data: Path, tmp_path: Path, capsys: pytest.Captur
     assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "s.json").read_text())
     assert main(arguments) == 0
     assert "50.0%" in capsys.readouterr().out
+
+
+def test_a_seed_below_zero(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="seed is -1; it must be 0 or more"):
+        rescore(write_predictions(tmp_path / "said.jsonl", RIGHT), data=[data], seed=-1)
+    with pytest.raises(InputError, match="seed is -1; it must be 0 or more"):
+        write_shuffled(data, tmp_path / "shuffled", seed=-1)
 
 
 def test_predictions_are_of_one_data_set(data: Path, tmp_path: Path) -> None:

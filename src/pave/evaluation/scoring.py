@@ -29,12 +29,19 @@ class Scoring:
         convention: One of them.
         seed: Of the bootstrap.
         skip_missing: Leave samples whose media lack out of the scores; otherwise they count as wrong.
+
+    Raises:
+        InputError: If the seed is below 0.
     """
 
     benchmark: str = OWN_SETS
     convention: str = "exact"
     seed: int = 0
     skip_missing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}; it must be 0 or more")
 
 
 def scoring_of(

@@ -32,10 +32,12 @@ def write_shuffled(data: Path, out: Path, seed: int = 0, channels: Collection[st
         How many samples have other side channels now.
 
     Raises:
-        InputError: If the data set cannot be used or has no two clips with side channels, or the folder is not empty;
-            nothing is written then.
+        InputError: If the data set cannot be used or has no two clips with side channels, the seed is below 0, or the
+            folder is not empty; nothing is written then.
     """
     check_vacant(out)
+    if seed < 0:
+        raise InputError(f"seed is {seed}; it must be 0 or more")
     samples = read_samples(data, channels)
     donors = shuffled_donors(samples, seed)
     if not donors:
