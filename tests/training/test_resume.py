@@ -173,6 +173,8 @@ def test_another_configuration_or_data_is_refused(tmp_path: Path, monkeypatch: p
         train(replace(config, patch_lr=2e-2))
     with pytest.raises(InputError, match="resume it, or delete"):
         train(config, resume="never")
+    with pytest.raises(InputError, match="nowhere: no such file"):
+        train(replace(config, data=(Source(tmp_path / "nowhere"),)))
     samples = tmp_path / "set" / "samples.jsonl"
     samples.write_text("".join(samples.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(InputError, match="has data_sha256"):

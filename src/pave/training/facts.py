@@ -10,6 +10,7 @@ from typing import Any
 
 from pave.config import to_dict
 from pave.data.jsonl import SAMPLES_FILE
+from pave.errors import InputError
 from pave.model import PaveModel
 from pave.training.config import TrainConfig
 from pave.training.trainer import trained_weights
@@ -35,8 +36,14 @@ def configuration_of(config: TrainConfig) -> dict[str, Any]:
 
 
 def data_hash(path: Path) -> str:
-    """Return the SHA-256 of a data set's annotations."""
+    """Return the SHA-256 of a data set's annotations.
+
+    Raises:
+        InputError: If there are none.
+    """
     file = path / SAMPLES_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; give a .jsonl file, or a folder that holds {SAMPLES_FILE}")
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
