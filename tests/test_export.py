@@ -37,6 +37,14 @@ def test_gives_the_same_answers_without_peft(family: str, tmp_path: Path) -> Non
     assert (found - logits(again, batch.inputs)).abs().max() > 1e-2
 
 
+def test_its_patches_find_their_base_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    composed(FAMILIES[0], ["audio"]).export_merged("out")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    PaveModel.from_pretrained(tmp_path / "out" / "patches" / "audio")
+
+
 def test_takes_a_lora_alone_with_its_weight(tmp_path: Path) -> None:
     family = FAMILIES[0]
     model, batch = composed(family, ["audio"]), channel_batch(family, 2)

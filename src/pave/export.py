@@ -28,7 +28,8 @@ def export_merged(model: PaveModel, folder: Path) -> None:
     active = model.active_patches
     _check(model, active)
     base = model.lora.merged_copy({name: weight for name, weight in active.items() if name in model.lora.specs})
-    record = replace(model.record, name=str(folder / BASE_FOLDER), revision=None)
+    # A relative one would be another folder elsewhere, or look like an id of the hub.
+    record = replace(model.record, name=str((folder / BASE_FOLDER).absolute()), revision=None)
     with whole_folder(folder) as fresh:
         base.save_pretrained(fresh / BASE_FOLDER)
         _write_processor(model, fresh / BASE_FOLDER)
