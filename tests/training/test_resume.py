@@ -181,6 +181,15 @@ def test_another_configuration_or_data_is_refused(tmp_path: Path, monkeypatch: p
         train(config)
 
 
+def test_a_run_without_a_checkpoint_keeps_no_place_from_another(tmp_path: Path) -> None:
+    config = make_config(tmp_path, "out", steps=2, save_every=2)
+    unlucky = Run(replace(config, batch_size=4096))
+    unlucky.begin()
+    (unlucky.result / "other").mkdir(parents=True)
+    assert train(config).resumed_from is None
+    assert not (tmp_path / "out" / "other").exists() and not unlucky.folder.exists()
+
+
 def test_another_number_of_processes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make_config(tmp_path, "out", steps=2, save_every=2)
     interrupt(config, monkeypatch)

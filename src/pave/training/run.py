@@ -69,11 +69,13 @@ class Run:
             resume: Whether it may go on from an interrupted run of the same configuration.
 
         Raises:
-            InputError: If its output folder holds something or cannot be replaced, or what was interrupted there is
-                another run.
+            InputError: If its output folder holds something or cannot be replaced, or what was interrupted there after
+                a checkpoint is another run.
         """
         check_vacant(self.config.out)
-        if not (self.folder / RUN_FILE).exists():
+        whole = checkpoints(self.folder)
+        if not whole or not (self.folder / RUN_FILE).exists():
+            # Memory that did not suffice, say, ended it so early that there is nothing to lose.
             return None
         if not resume:
             raise InputError(f"{self.folder}: holds an interrupted run; resume it, or delete that folder")
@@ -90,11 +92,13 @@ class Run:
                 f"{self.folder}: the interrupted run there has {count} processes, this one {now}, whose steps would "
                 f"learn from another number of samples; start {count}, or delete that folder"
             )
-        whole = checkpoints(self.folder)
-        return whole[-1] if whole else None
+        return whole[-1]
 
     def begin(self) -> None:
         """Write down what the run is, so that a continuation can be compared with it."""
+        if not checkpoints(self.folder):
+            # What lies there may be of another configuration, its unfinished patches, too.
+            shutil.rmtree(self.folder, ignore_errors=True)
         state = {**self._state(), PROCESSES: processes().num_processes}
         write_whole(self.folder / RUN_FILE, json.dumps(state, indent=2) + "\n")
 
