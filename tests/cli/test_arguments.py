@@ -104,3 +104,11 @@ def test_a_name_that_stands_twice_in_a_settings_file(form: str, tmp_path: Path) 
 def test_pair_without_a_value() -> None:
     with pytest.raises(InputError, match="--side audio: write name=value"):
         shell_style(command, ["--side", "audio"])
+
+
+@pytest.mark.parametrize("given", [["--patch"], ["--patch", "--json"], ["--patch", "a", "--patch+"], ["--side"]])
+def test_a_list_that_is_named_without_a_value(given: list[str]) -> None:
+    with pytest.raises(
+        InputError, match=r"--(patch\+?|side): has no value; write one or more after it, or leave it out"
+    ):
+        shell_style(command, given)

@@ -122,7 +122,7 @@ def shell_style(function: Callable[..., Any], arguments: Sequence[str], position
         positional: Options that may stand without their name, in this order.
 
     Raises:
-        InputError: If an entry of a mapping is no ``name=value``.
+        InputError: If a list or a mapping is named without a value, or an entry of a mapping is no ``name=value``.
     """
     kinds = {name: _kind(hint) for name, hint in typing.get_type_hints(function).items()}
     unnamed, lists = list(positional), dict[str, list[str]]()
@@ -138,13 +138,13 @@ def shell_style(function: Callable[..., Any], arguments: Sequence[str], position
             made.append(f"--{unnamed.pop(0)}={word}" if unnamed and not is_file and word[:1] != "-" else word)
         elif longer != name and kinds.get(longer) is list:
             # The parser's own way to add to a list, be it of this line or of a settings file.
-            values = [value] if given else _values(rest)
+            values = [value] if given else _values(word, rest)
             if longer in lists:
                 lists[longer].extend(values)
             else:
                 made.extend(f"--{name}={value}" for value in values)
         elif kinds.get(name) in (list, dict):
-            lists.setdefault(name, []).extend([value] if given else _values(rest))
+            lists.setdefault(name, []).extend([value] if given else _values(word, rest))
         elif kinds.get(name) is bool and not given:
             made.append(f"--{name}={rest.pop(0) if rest[:1] in (['true'], ['false']) else 'true'}")
         elif name in kinds and not given and rest:
@@ -166,10 +166,13 @@ def _kind(hint: Any) -> type:
     return origin if origin in (bool, list, dict) else object
 
 
-def _values(rest: list[str]) -> list[str]:
+def _values(option: str, rest: list[str]) -> list[str]:
     values = []
     while rest and not rest[0].startswith("--"):
         values.append(rest.pop(0))
+    if not values:
+        # Nothing would be as if the option were not there: a variable of the shell may be empty by mistake.
+        raise InputError(f"{option}: has no value; write one or more after it, or leave it out")
     return values
 
 
