@@ -112,3 +112,7 @@ def test_a_list_that_is_named_without_a_value(given: list[str]) -> None:
         InputError, match=r"--(patch\+?|side): has no value; write one or more after it, or leave it out"
     ):
         shell_style(command, given)
+
+
+def test_a_list_of_which_nothing_means_none() -> None:
+    assert shell_style(command, ["--patch"], may_be_empty=["patch"]) == ["--patch=[]"]

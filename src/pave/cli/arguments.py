@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,13 @@ from pave.config import from_dict, read_yaml
 from pave.errors import InputError, nearest
 
 
-def parse(target: Callable[..., Any], command: str, arguments: Sequence[str], positional: Sequence[str] = ()) -> Any:
+def parse(
+    target: Callable[..., Any],
+    command: str,
+    arguments: Sequence[str],
+    positional: Sequence[str] = (),
+    may_be_empty: Collection[str] = (),
+) -> Any:
     """Call a function, or make a dataclass, with the arguments of its command line.
 
     Args:
@@ -21,13 +27,14 @@ def parse(target: Callable[..., Any], command: str, arguments: Sequence[str], po
         command: Name in messages, such as ``pave ask``.
         arguments: A YAML file with any of the settings, if one comes first, and options that override it.
         positional: Options that may stand without their name, in this order.
+        may_be_empty: Lists for which nothing after their name means none.
 
     Raises:
         InputError: If a setting is unknown, missing or of another type.
     """
     from jsonargparse import ArgumentError, ArgumentParser
 
-    arguments = shell_style(target, arguments, positional)
+    arguments = shell_style(target, arguments, positional, may_be_empty)
     if arguments and arguments[0][:1] != "-" and arguments[0].endswith((".yaml", ".yml")):
         arguments.insert(0, "--config")
     for path in _settings_files(arguments):
@@ -110,7 +117,12 @@ def _shorten(message: str, parser: Any) -> str:
     return " ".join(told)
 
 
-def shell_style(function: Callable[..., Any], arguments: Sequence[str], positional: Sequence[str] = ()) -> list[str]:
+def shell_style(
+    function: Callable[..., Any],
+    arguments: Sequence[str],
+    positional: Sequence[str] = (),
+    may_be_empty: Collection[str] = (),
+) -> list[str]:
     """Return command-line arguments in the form that the parser reads.
 
     A ``bool`` option needs no value (``--json``); a list may be given as ``--patch a b``, ``--patch a --patch b`` or
@@ -120,6 +132,7 @@ def shell_style(function: Callable[..., Any], arguments: Sequence[str], position
         function: The command's function; its type hints tell what each option is.
         arguments: As the shell gave them.
         positional: Options that may stand without their name, in this order.
+        may_be_empty: Lists for which nothing after their name means none.
 
     Raises:
         InputError: If a list or a mapping is named without a value, or an entry of a mapping is no ``name=value``.
@@ -138,13 +151,13 @@ def shell_style(function: Callable[..., Any], arguments: Sequence[str], position
             made.append(f"--{unnamed.pop(0)}={word}" if unnamed and not is_file and word[:1] != "-" else word)
         elif longer != name and kinds.get(longer) is list:
             # The parser's own way to add to a list, be it of this line or of a settings file.
-            values = [value] if given else _values(word, rest)
+            values = [value] if given else _values(word, rest, False)
             if longer in lists:
                 lists[longer].extend(values)
             else:
                 made.extend(f"--{name}={value}" for value in values)
         elif kinds.get(name) in (list, dict):
-            lists.setdefault(name, []).extend([value] if given else _values(word, rest))
+            lists.setdefault(name, []).extend([value] if given else _values(word, rest, name in may_be_empty))
         elif kinds.get(name) is bool and not given:
             made.append(f"--{name}={rest.pop(0) if rest[:1] in (['true'], ['false']) else 'true'}")
         elif name in kinds and not given and rest:
@@ -166,11 +179,11 @@ def _kind(hint: Any) -> type:
     return origin if origin in (bool, list, dict) else object
 
 
-def _values(option: str, rest: list[str]) -> list[str]:
+def _values(option: str, rest: list[str], may_be_empty: bool) -> list[str]:
     values = []
     while rest and not rest[0].startswith("--"):
         values.append(rest.pop(0))
-    if not values:
+    if not values and not may_be_empty:
         # Nothing would be as if the option were not there: a variable of the shell may be empty by mistake.
         raise InputError(f"{option}: has no value; write one or more after it, or leave it out")
     return values

@@ -34,7 +34,8 @@ def main(arguments: list[str]) -> None:
     if name == "check" and rest and not rest[0].startswith("-"):
         rest = ["--train", *rest]
     target = {"prepare": prepare, "list": list_benchmarks, "check": check, "shuffle": shuffle}[name]
-    parse(target, f"pave data {name}", rest, {"prepare": ["name"], "shuffle": ["data"]}.get(name, []))
+    positional = {"prepare": ["name"], "shuffle": ["data"]}.get(name, [])
+    parse(target, f"pave data {name}", rest, positional, may_be_empty=["channels"] if name == "prepare" else [])
 
 
 def prepare(
@@ -61,7 +62,7 @@ def prepare(
         out: New or empty folder for samples.jsonl and manifest.json.
         split: By default the one that is usually reported.
         media: Folder of videos and recordings; by default that of the raw files.
-        channels: Side channels to name; by default all that the media hold.
+        channels: Side channels to name, none if none stands there; by default all that the media hold.
         features: Folders of feature files named as the videos, as channel=folder.
         prompt: Form of the question; by default the first that pave data list shows.
         any_count: Take raw files whose number of entries is not the official one.
