@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,9 @@ def test_a_lock_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         sole_writer(tmp_path / "file" / "out", "busy"),
     ):
         pass
+
+
+def test_a_write_error_is_told_alike_by_another_process(tmp_path: Path) -> None:
+    error = pickle.loads(pickle.dumps(WriteError(tmp_path / "out", "the disk is full")))
+    assert isinstance(error, WriteError) and error.why == "the disk is full"
+    assert str(error) == f"{tmp_path}/out: cannot be written: the disk is full"

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from pave.errors import InputError
 RELEASED_WITHIN_SEC = 5.0
 """How long a lock may stay held before its holder counts as alive; some systems free a killed one's locks late."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 REASONS = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space",
@@ -37,13 +38,36 @@ class WriteError(InputError):
     """
 
     def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"{path}: cannot be written: {why}")
-        self.why = why
+        # What it is made of, not the message: another process makes it again from these.
+        super().__init__(path, why)
+        self.path, self.why = path, why
+
+    def __str__(self) -> str:
+        return f"{self.path}: cannot be written: {self.why}"
 
 
 def why_not_written(error: OSError) -> str:
     """Return what a failed write means, and what helps, as far as that is known."""
     return REASONS.get(error.errno or 0) or error.strerror or str(error)
+
+
+@contextmanager
+def telling_write_errors(path: Path, only: Collection[int] = ()) -> Iterator[None]:
+    """Inside this, an error of the system is told as what it means for the one who named the place.
+
+    Args:
+        path: The file or folder that the message names.
+        only: Numbers of the errors that are told; by default all. What else fails need not be this file.
+
+    Raises:
+        WriteError: In place of the error.
+    """
+    try:
+        yield
+    except OSError as error:
+        if only and error.errno not in only:
+            raise
+        raise WriteError(path, why_not_written(error)) from None
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -79,12 +103,11 @@ def sole_writer(path: Path, told: str) -> Iterator[None]:
         InputError: If another process is writing, or nobody can write there.
     """
     lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(timeout=RELEASED_WITHIN_SEC)
-    except Timeout:
-        raise InputError(told) from None
-    except OSError as error:
-        raise WriteError(path, why_not_written(error)) from None
+    with telling_write_errors(path):
+        try:
+            lock.acquire(timeout=RELEASED_WITHIN_SEC)
+        except Timeout:
+            raise InputError(told) from None
     try:
         yield
     finally:
@@ -102,17 +125,17 @@ def whole_file(path: Path) -> Iterator[Path]:
         WriteError: If the file cannot be written, or the disk is full.
     """
     target = path.resolve()
-    with _telling(path):
+    with telling_write_errors(path):
         check_replaceable(path)
         if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "is a folder")
+            raise WriteError(path, REASONS[errno.EISDIR])
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}-", suffix=target.suffix, dir=target.parent)
         os.close(handle)
     fresh = Path(name)
-    with _removing(fresh), _telling_full(path):
+    with _removing(fresh), telling_write_errors(path, only=FULL):
         yield fresh
-        with _telling(path):
+        with telling_write_errors(path):
             fresh.chmod(0o644)
             os.replace(fresh, target)
 
@@ -138,10 +161,10 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """
     check_replaceable(folder)
     target = folder.resolve()
-    with _telling(folder):
+    with telling_write_errors(folder):
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    with _removing(fresh), _telling_full(folder):
+    with _removing(fresh), telling_write_errors(folder, only=FULL):
         yield fresh
         fresh.chmod(0o755)
         _take_place(fresh, target)
@@ -158,26 +181,6 @@ def _removing(fresh: Path) -> Iterator[None]:
         else:
             fresh.unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    """Tell what an error of the system means for the one who named the place."""
-    try:
-        yield
-    except OSError as error:
-        raise WriteError(path, why_not_written(error)) from None
-
-
-@contextmanager
-def _telling_full(path: Path) -> Iterator[None]:
-    """Tell of a full disk alone: what else fails while somebody writes need not be this file."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise WriteError(path, why_not_written(error)) from None
 
 
 def _take_place(fresh: Path, folder: Path) -> None:

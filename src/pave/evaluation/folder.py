@@ -10,7 +10,7 @@ from typing import Any
 
 from pave.config import read_json
 from pave.errors import InputError
-from pave.files import WriteError, sole_writer, why_not_written, write_whole
+from pave.files import sole_writer, telling_write_errors, write_whole
 
 RUN_FILE = "run.json"
 RESULT_FILE = "result.json"
@@ -59,10 +59,8 @@ class ResultFolder:
         self.check_usable()
         plain = json.loads(json.dumps(facts, default=str))
         path = self.path / RUN_FILE
-        try:
+        with telling_write_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WriteError(self.path, why_not_written(error)) from None
         # Of two evaluations that start at once, the second must see what the first has noted.
         with sole_writer(path, f"{self.path}: another process is starting there; choose another --out"):
             if not path.is_file():

@@ -14,7 +14,7 @@ from typing import Any
 
 from pave.config import STAMPS, read_json, to_dict
 from pave.errors import InputError
-from pave.files import WriteError, check_vacant, sole_writer, why_not_written, write_whole
+from pave.files import check_vacant, sole_writer, telling_write_errors, write_whole
 from pave.processes import processes
 from pave.training.config import TrainConfig
 from pave.training.facts import data_hash
@@ -54,10 +54,8 @@ class Run:
             InputError: If the output folder cannot be written, or another training is writing there.
         """
         check_vacant(self.config.out)
-        try:
+        with telling_write_errors(self.config.out):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WriteError(self.config.out, why_not_written(error)) from None
         busy = f"{self.config.out}: another training is writing there; wait for it, or choose another 'out'"
         with sole_writer(self.folder, busy):
             yield
@@ -96,9 +94,8 @@ class Run:
 
     def begin(self) -> None:
         """Write down what the run is, so that a continuation can be compared with it."""
-        if not checkpoints(self.folder):
-            # What lies there may be of another configuration, its unfinished patches, too.
-            shutil.rmtree(self.folder, ignore_errors=True)
+        # What lies there may be of another configuration, its unfinished patches, too.
+        self.abandon()
         state = {**self._state(), PROCESSES: processes().num_processes}
         write_whole(self.folder / RUN_FILE, json.dumps(state, indent=2) + "\n")
 
