@@ -91,7 +91,8 @@ def _check_files(target: Any, arguments: Sequence[str]) -> None:
 
 def _settings_files(arguments: Sequence[str]) -> list[Path]:
     apart = [value for option, value in zip(arguments, arguments[1:], strict=False) if option == "--config"]
-    return [Path(value) for value in [*apart, *(word[9:] for word in arguments if word.startswith("--config="))]]
+    joined = [word.removeprefix("--config=") for word in arguments if word.startswith("--config=")]
+    return [Path(value) for value in [*apart, *joined]]
 
 
 def _check_given(given: Mapping[str, Any], hints: Mapping[str, Any], command: str, place: str = "") -> None:

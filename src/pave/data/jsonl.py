@@ -30,15 +30,24 @@ def read_samples(path: Path, channels: Collection[str] = ()) -> list[Sample]:
     Raises:
         InputError: On the first line that cannot be used; the message starts with file and line number.
     """
-    path = Path(path)
-    path = path / SAMPLES_FILE if path.is_dir() else path
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give a .jsonl file, or a folder that holds {SAMPLES_FILE}")
+    path = samples_file(Path(path))
     reader = _Reader(path.parent, {*CHANNELS, *channels}, {}, {})
     samples = [reader.sample(line, f"{path}:{number}") for number, line in _lines(path)]
     if not samples:
         raise InputError(f"{path}: holds no samples; write one JSON object a line")
     return samples
+
+
+def samples_file(path: Path) -> Path:
+    """Return the file of a data set, which is named itself or by the folder that holds ``samples.jsonl``.
+
+    Raises:
+        InputError: If it is not there.
+    """
+    path = path / SAMPLES_FILE if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give a .jsonl file, or a folder that holds {SAMPLES_FILE}")
+    return path
 
 
 def holds_half_a_character(value: Any) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pave.config import read_json
-from pave.data.jsonl import read_samples
+from pave.data.jsonl import read_samples, samples_file
 from pave.errors import InputError
 from pave.evaluation.conventions.pairing import check_answered
 from pave.evaluation.figures import plain
@@ -108,9 +108,8 @@ def read_predictions(path: Path) -> dict[str, str]:
 
 def _channels(folder: Path) -> set[str]:
     """Return every channel that the lines of a data set name; no model says which ones it reads."""
-    path = folder / "samples.jsonl" if folder.is_dir() else folder
     named: set[str] = set()
-    for line in path.read_bytes().splitlines() if path.is_file() else ():
+    for line in samples_file(folder).read_bytes().splitlines():
         try:
             named |= set(json.loads(line).get("side") or {})
         except (ValueError, AttributeError, TypeError):

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pave.config import to_dict
-from pave.data.jsonl import SAMPLES_FILE
-from pave.errors import InputError
+from pave.data.jsonl import samples_file
 from pave.model import PaveModel
 from pave.training.config import TrainConfig
 from pave.training.trainer import trained_weights
@@ -41,10 +40,7 @@ def data_hash(path: Path) -> str:
     Raises:
         InputError: If there are none.
     """
-    file = path / SAMPLES_FILE if path.is_dir() else path
-    if not file.is_file():
-        raise InputError(f"{file}: no such file; give a .jsonl file, or a folder that holds {SAMPLES_FILE}")
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return hashlib.sha256(samples_file(path).read_bytes()).hexdigest()
 
 
 def trained_sizes(model: PaveModel, name: str) -> dict[str, int]:
