@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -102,7 +102,7 @@ def sole_writer(path: Path, told: str) -> Iterator[None]:
     Raises:
         InputError: If another process is writing, or nobody can write there.
     """
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    lock = FileLock(_lock_of(path))
     with telling_write_errors(path):
         try:
             lock.acquire(timeout=RELEASED_WITHIN_SEC)
@@ -113,6 +113,18 @@ def sole_writer(path: Path, told: str) -> Iterator[None]:
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+
+def remove_stale_lock(path: Path) -> None:
+    """Remove the lock that a killed :func:`sole_writer` of a file or folder left; one that is held stays."""
+    lock = _lock_of(path)
+    if lock.exists():
+        with suppress(Timeout), FileLock(lock, timeout=0):
+            lock.unlink(missing_ok=True)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -94,6 +95,15 @@ def test_a_lock_that_is_freed_soon_is_waited_for(tmp_path: Path) -> None:
     assert held.wait(10)
     with other.writing() as found:
         assert found == []
+
+
+def test_killed_after_the_last_answer(config: EvalConfig, whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    (out / "result.json").unlink()
+    (out / ".responses.jsonl.lock").touch()
+    run_evaluation(replace(config, out=out))
+    assert same(out, whole)
 
 
 @pytest.mark.parametrize("kept", [0, 3, 8, 9])

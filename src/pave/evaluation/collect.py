@@ -10,7 +10,7 @@ from pave.errors import InputError
 from pave.evaluation.asking import Asker, replies
 from pave.evaluation.folder import ResultFolder, Shard
 from pave.evaluation.responses import Response, ResponseFile, parse_responses, response_to
-from pave.files import whole_file
+from pave.files import remove_stale_lock, whole_file
 from pave.processes import processes
 from pave.types import Sample
 
@@ -38,6 +38,9 @@ def collect(
         found = _finished(folder, samples)
         if found is None:
             _answer_part(asker, _part(samples, asker.settings.batch_size, shard), folder.responses_file(shard))
+        else:
+            # Whoever gave the last answer may have been killed before the lock was gone; nobody takes it again.
+            remove_stale_lock(folder.responses_file())
     processes().wait_for_everyone()
     return found or _joined(folder, samples, asker.settings.batch_size, shard[1])
 
